@@ -1,0 +1,30 @@
+# Everything Retort links that is not its own. Debian 12's packages, LibTorch apart (cmake/FindLibTorch.cmake).
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+find_package(nlohmann_json 3.11 REQUIRED)
+find_package(CLI11 2.1 REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(SNDFILE REQUIRED IMPORTED_TARGET sndfile)
+pkg_check_modules(SOXR REQUIRED IMPORTED_TARGET soxr)
+pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+
+if(RETORT_FAISS)
+  # Debian ships libfaiss as a static library without a CMake package; it wants a BLAS and OpenMP.
+  find_package(OpenMP REQUIRED COMPONENTS CXX)
+  find_library(FAISS_LIBRARY faiss REQUIRED)
+  find_path(FAISS_INCLUDE_DIR faiss/Clustering.h REQUIRED)
+  find_library(OPENBLAS_LIBRARY openblas REQUIRED)
+  add_library(faiss::faiss STATIC IMPORTED)
+  set_target_properties(faiss::faiss PROPERTIES
+    IMPORTED_LOCATION ${FAISS_LIBRARY}
+    INTERFACE_INCLUDE_DIRECTORIES ${FAISS_INCLUDE_DIR}
+    INTERFACE_LINK_LIBRARIES "${OPENBLAS_LIBRARY};OpenMP::OpenMP_CXX")
+endif()
+
+if(RETORT_TORCH)
+  find_package(LibTorch 2.6 REQUIRED)
+endif()
+
+if(RETORT_TESTS)
+  find_package(Catch2 2.13 REQUIRED)
+endif()

@@ -1,0 +1,87 @@
+# How Retort's own targets are made: one static library per folder of lib/, one program per tool.
+
+# Flags that all of our own code is compiled with; warnings are errors where RETORT_WERROR says so.
+add_library(retort_flags INTERFACE)
+target_include_directories(retort_flags INTERFACE ${PROJECT_SOURCE_DIR}/lib)
+target_compile_options(retort_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual)
+target_compile_definitions(retort_flags INTERFACE RETORT_VERSION="${PROJECT_VERSION}")
+if(RETORT_WERROR)
+  target_compile_options(retort_flags INTERFACE -Werror)
+endif()
+if(RETORT_SANITIZE)
+  target_compile_options(retort_flags INTERFACE -fsanitize=${RETORT_SANITIZE} -fno-omit-frame-pointer
+                         -fno-sanitize-recover=all)
+  target_link_options(retort_flags INTERFACE -fsanitize=${RETORT_SANITIZE})
+endif()
+
+# One precompiled LibTorch header serves every target that includes torch.
+if(RETORT_TORCH)
+  file(WRITE ${PROJECT_BINARY_DIR}/torch_pch.cpp "")
+  add_library(retort_torch_pch OBJECT ${PROJECT_BINARY_DIR}/torch_pch.cpp)
+  target_link_libraries(retort_torch_pch PUBLIC retort_flags LibTorch::LibTorch fmt::fmt)
+  target_precompile_headers(retort_torch_pch PRIVATE <torch/torch.h> <fmt/format.h>)
+endif()
+
+# retort_library(NAME DEPENDS lib...) compiles the sources of the current folder into libretort_NAME.a.
+# Sources named torch_*.cpp include LibTorch and share its precompiled header; a build without LibTorch leaves them out,
+# as one without FAISS leaves out faiss_*.cpp. The others see which there are as RETORT_WITH_TORCH and RETORT_WITH_FAISS.
+function(retort_library name)
+  cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  file(GLOB torch_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/torch_*.cpp)
+  file(GLOB faiss_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/faiss_*.cpp)
+  list(REMOVE_ITEM sources ${torch_sources} ${faiss_sources} "")
+  set(target retort_${name})
+
+  if(torch_sources AND RETORT_TORCH)
+    add_library(${target}_torch OBJECT ${torch_sources})
+    target_link_libraries(${target}_torch PUBLIC retort_flags ${ARG_DEPENDS} LibTorch::LibTorch)
+    target_precompile_headers(${target}_torch REUSE_FROM retort_torch_pch)
+    list(APPEND sources $<TARGET_OBJECTS:${target}_torch>)
+    list(APPEND ARG_DEPENDS LibTorch::LibTorch)
+  endif()
+  if(faiss_sources AND RETORT_FAISS)
+    list(APPEND sources ${faiss_sources})
+    list(APPEND ARG_DEPENDS faiss::faiss)
+  endif()
+
+  if(sources)
+    add_library(${target} STATIC ${sources})
+    set(scope PUBLIC)
+  else()
+    add_library(${target} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  target_link_libraries(${target} ${scope} retort_flags ${ARG_DEPENDS})
+endfunction()
+
+# retort_tool(NAME DEPENDS lib...) builds the program apps/NAME.cpp.
+function(retort_tool name)
+  cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
+  add_executable(${name} ${name}.cpp)
+  target_link_libraries(${name} PRIVATE retort_tool_common ${ARG_DEPENDS})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+endfunction()
+
+# retort_test(NAME DEPENDS lib...) builds the current folder's *_test.cpp into one Catch2 program and registers it.
+function(retort_test name)
+  cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*_test.cpp)
+  file(GLOB torch_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/torch_*_test.cpp)
+  list(REMOVE_ITEM sources ${torch_sources} "")
+  set(target test_${name})
+  if(torch_sources AND RETORT_TORCH)
+    add_library(${target}_torch OBJECT ${torch_sources})
+    target_link_libraries(${target}_torch PUBLIC retort_flags ${ARG_DEPENDS} LibTorch::LibTorch Catch2::Catch2)
+    target_precompile_headers(${target}_torch REUSE_FROM retort_torch_pch)
+    target_compile_definitions(${target}_torch PRIVATE RETORT_FIXTURES="${PROJECT_SOURCE_DIR}/tests/fixtures")
+    list(APPEND sources $<TARGET_OBJECTS:${target}_torch>)
+  endif()
+  if(NOT sources)
+    return()
+  endif()
+  add_executable(${target} ${sources})
+  target_link_libraries(${target} PRIVATE retort_test_main ${ARG_DEPENDS})
+  target_compile_definitions(${target} PRIVATE RETORT_FIXTURES="${PROJECT_SOURCE_DIR}/tests/fixtures")
+  add_test(NAME ${name} COMMAND ${target})
+endfunction()

@@ -1,0 +1,49 @@
+// Frames from audio: one interface over mfcc, fbank and the layers of a model.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/matrix.h"
+#include "store/frame_store.h"
+
+namespace retort {
+
+struct EncoderOptions {
+  std::string model;           // a model folder, "mfcc" or "fbank"
+  std::string layers;          // comma-separated names; empty for mfcc and fbank
+  std::string device = "cpu";  // cpu, cuda or cuda:i
+  int threads = 0;             // 0: all
+  int mel_bins = 80;           // of fbank
+  bool deltas = true;          // of mfcc
+};
+
+// What a tapped layer yields.
+struct EncoderOutput {
+  std::string layer;
+  int64_t dim = 0;
+  int hop = 320;
+};
+
+class FrameEncoder {
+ public:
+  virtual ~FrameEncoder() = default;
+
+  // In the order asked for.
+  virtual const std::vector<EncoderOutput>& outputs() const = 0;
+  // Frames of one utterance of this many samples.
+  virtual int64_t frames(int64_t samples) const = 0;
+  // result[u][o]: the frames of waveform u at output o. Each utterance gets exactly (to rounding) what it gets alone.
+  virtual std::vector<std::vector<Matrix>> encode(const std::vector<std::vector<float>>& waveforms) = 0;
+  // Origin of output o, its corpus left empty.
+  virtual FrameOrigin origin(std::size_t output) const = 0;
+  // Seconds of audio that one call should get at most on this device.
+  virtual double batch_seconds() const = 0;
+};
+
+std::unique_ptr<FrameEncoder> make_frame_encoder(const EncoderOptions& options);
+
+}  // namespace retort

@@ -1,0 +1,61 @@
+// K-means over any source of frames, by one of several engines.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/matrix.h"
+
+namespace retort {
+
+// Frames as one long matrix of rows, wherever they are.
+class FrameSource {
+ public:
+  virtual ~FrameSource() = default;
+  virtual int64_t frames() const = 0;
+  virtual int64_t dim() const = 0;
+  // Rows [first, first + count) into out (count * dim values).
+  virtual void read_rows(int64_t first, int64_t count, float* out) const = 0;
+  // What row `row` is called in an error: utterance and frame.
+  virtual std::string row_name(int64_t row) const = 0;
+};
+
+struct KmeansOptions {
+  int64_t clusters = 500;           // K, 2 .. 65536
+  int iterations = 25;              // at most; fewer when nothing changes any more
+  std::string init = "kmeans++";    // random, kmeans++, or a (K, dim) .npy to start from
+  std::string engine = "auto";      // torch, faiss, or auto (torch where built in, else faiss)
+  std::string device = "cpu";       // cpu, cuda, cuda:i (engine torch)
+  int64_t points_per_centroid = 0;  // frames to train on per cluster, sampled without replacement; 0: all frames
+  uint64_t seed = 0;
+  int threads = 0;                  // 0: all
+};
+
+struct KmeansResult {
+  Matrix centroids;               // (K, dim)
+  std::vector<int64_t> sizes;     // frames per cluster in the last assignment
+  std::vector<double> curve;      // mean squared distance to the nearest centroid, per iteration
+  int splits = 0;                 // empty clusters refilled over all iterations
+  std::string engine;             // which one ran
+  int64_t frames = 0;             // trained on
+};
+
+// Deterministic: the same frames, options and engine give the same centroids, whatever the sharding of the source.
+KmeansResult run_kmeans(const FrameSource& source, const KmeansOptions& options);
+
+// Nearest centroids of many rows. Equal distances go to the lower index.
+class Assigner {
+ public:
+  virtual ~Assigner() = default;
+  // `rows` holds count * dim values; labels (and squared distances, unless null) get count values. A row's label does
+  // not depend on which rows it comes with.
+  virtual void assign(const float* rows, int64_t count, int32_t* labels, float* distances) = 0;
+};
+
+std::unique_ptr<Assigner> make_assigner(const Matrix& centroids, const std::string& engine, const std::string& device,
+                                        int threads);
+
+}  // namespace retort
