@@ -3,8 +3,17 @@
 # Flags that all of our own code is compiled with; warnings are errors where RETORT_WERROR says so.
 add_library(retort_flags INTERFACE)
 target_include_directories(retort_flags INTERFACE ${PROJECT_SOURCE_DIR}/lib)
+if(RETORT_TORCH)
+  # LibTorch carries a fmt of its own among its headers; the one that we link must be found before it.
+  get_target_property(fmt_include fmt::fmt INTERFACE_INCLUDE_DIRECTORIES)
+  file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/fmt_first)
+  file(CREATE_LINK ${fmt_include}/fmt ${PROJECT_BINARY_DIR}/fmt_first/fmt SYMBOLIC)
+  target_include_directories(retort_flags SYSTEM BEFORE INTERFACE ${PROJECT_BINARY_DIR}/fmt_first)
+endif()
 target_compile_options(retort_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual)
 target_compile_definitions(retort_flags INTERFACE RETORT_VERSION="${PROJECT_VERSION}")
+target_compile_definitions(retort_flags INTERFACE $<$<BOOL:${RETORT_TORCH}>:RETORT_WITH_TORCH>
+                           $<$<BOOL:${RETORT_FAISS}>:RETORT_WITH_FAISS>)
 if(RETORT_WERROR)
   target_compile_options(retort_flags INTERFACE -Werror)
 endif()

@@ -2,10 +2,12 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <iostream>
 #include <new>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -124,6 +126,15 @@ void Tool::shard(std::string& value) {
   option("--shard", value, "Do part I of N (I/N, from 0), or auto in a job array");
 }
 
+void Tool::config_details(const std::string& key, std::function<Json()> value) {
+  details_.emplace_back(key, std::move(value));
+}
+
+// --print-config is also asked by those who want to see what there is to set.
+void Tool::require_nothing() {
+  for (CLI::Option* option : app_.get_options()) option->required(false);
+}
+
 Json Tool::resolved_config() const {
   Json config = Json::object();
   for (const auto& [option, value] : values_) {
@@ -131,10 +142,12 @@ Json Tool::resolved_config() const {
     std::replace(key.begin(), key.end(), '-', '_');
     config[key] = value();
   }
+  for (const auto& [key, value] : details_) config[key] = value();
   return config;
 }
 
 int Tool::parse_and_run(int argc, char** argv, const std::function<void()>& stage) {
+  if (std::find(argv + 1, argv + argc, std::string_view("--print-config")) != argv + argc) require_nothing();
   try {
     app_.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {

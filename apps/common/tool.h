@@ -35,6 +35,9 @@ class Tool {
   void max_bad(double& value);    // --max-bad
   void shard(std::string& value);  // --shard I/N|auto; read it with parse_shard in the stage
 
+  // Adds a key to --print-config whose value follows from the options, such as a recipe with its overrides.
+  void config_details(const std::string& key, std::function<Json()> value);
+
   // Parses, installs sinks and signal handlers, calls `stage`, and turns what it throws into a line and an exit code:
   // 0 done, 1 the work failed, 2 bad command line, 128 + n stopped by signal n.
   int run(int argc, char** argv, const std::function<void()>& stage);
@@ -43,10 +46,12 @@ class Tool {
   void remember(CLI::Option* option, std::function<Json()> value);
   int parse_and_run(int argc, char** argv, const std::function<void()>& stage);
   Json resolved_config() const;
+  void require_nothing();
 
   CLI::App app_;
   std::string name_;
   std::vector<std::pair<CLI::Option*, std::function<Json()>>> values_;
+  std::vector<std::pair<std::string, std::function<Json()>>> details_;
   std::string log_level_ = "info";
   bool progress_ = false;
   bool no_progress_ = false;

@@ -11,17 +11,18 @@ namespace retort {
 
 // Defaults are those of torchaudio.compliance.kaldi.fbank/mfcc at 16 kHz; windows of 25 ms every 10 ms.
 struct FbankOptions {
-  int mel_bins = 23;           // torchaudio's default; 80 is common for speech recognition
-  double low_frequency = 20;   // Hz
-  double high_frequency = 0;   // Hz; 0 is the Nyquist frequency
+  int mel_bins = 23;          // torchaudio's default; 80 is common for speech recognition
+  double low_frequency = 20;  // Hz
+  double high_frequency = 0;  // Hz; 0 is the Nyquist frequency
   double preemphasis = 0.97;
 };
 
 struct MfccOptions {
   FbankOptions fbank;
-  int coefficients = 13;        // C0 first; energy is not used
+  int coefficients = 13;  // C0 first; energy is not used
   double cepstral_lifter = 22;
-  bool deltas = true;           // append first and second order differences: 39 dimensions, as HuBERT's first iteration
+  bool deltas =
+      true;  // append first and second order differences: 39 dimensions, as HuBERT's first iteration
 };
 
 inline constexpr int feature_hop = 160;     // samples between frames
@@ -33,7 +34,8 @@ int64_t fbank_frames(int64_t samples);
 // (frames, mel_bins) log mel energies.
 Matrix fbank(std::span<const float> samples, const FbankOptions& options);
 
-// (frames, coefficients) or, with deltas, (frames, 3 * coefficients). Source: interop with fairseq's dump_mfcc_feature.
+// (frames, coefficients) or, with deltas, (frames, 3 * coefficients). Source: interop with fairseq's
+// dump_mfcc_feature.
 Matrix mfcc(std::span<const float> samples, const MfccOptions& options);
 
 }  // namespace retort

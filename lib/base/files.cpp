@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -27,18 +28,41 @@ void sync_folder(const std::filesystem::path& folder) {
   ::close(fd);
 }
 
+bool is_open_file(const std::filesystem::path& path, int fd) {
+  struct stat named {};
+  struct stat opened {};
+  return ::stat(path.c_str(), &named) == 0 && ::fstat(fd, &opened) == 0 && named.st_dev == opened.st_dev &&
+         named.st_ino == opened.st_ino;
+}
+
+// Opens a file for writing and locks it. Another writer may have renamed or removed the file between the two
+// calls; what is locked then is its finished output, which must not be touched, so the name is opened anew.
+int open_locked(const std::filesystem::path& temporary, const std::string& output) {
+  for (;;) {
+    const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0) fail("{}: cannot be written ({})", output, std::strerror(errno));
+    if (::flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+      ::close(fd);
+      fail("{}: another process is writing it; wait for it or stop it", output);
+    }
+    if (is_open_file(temporary, fd)) return fd;
+    ::close(fd);
+  }
+}
+
 }  // namespace
 
-AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)), temporary_(path_.string() + ".tmp") {
+AtomicFile::AtomicFile(std::filesystem::path path)
+    : path_(std::move(path)), temporary_(path_.string() + ".tmp") {
   if (path_.has_parent_path()) make_folder(path_.parent_path());
-  if (std::filesystem::is_directory(path_)) fail("{}: is a folder, a file was to be written there", path_.string());
-  fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-  if (fd_ < 0) fail("{}: cannot be written ({})", path_.string(), std::strerror(errno));
-  if (::flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+  if (std::filesystem::is_directory(path_))
+    fail("{}: is a folder, a file was to be written there", path_.string());
+  fd_ = open_locked(temporary_, path_.string());
+  if (::ftruncate(fd_, 0) != 0) {
+    const int error = errno;
     ::close(fd_);
-    fail("{}: another process is writing it; wait for it or stop it", path_.string());
+    fail("{}: cannot be written ({})", path_.string(), std::strerror(error));
   }
-  if (::ftruncate(fd_, 0) != 0) fail("{}: cannot be written ({})", path_.string(), std::strerror(errno));
   buffer_.reserve(buffer_bytes);
 }
 
@@ -94,7 +118,8 @@ void AtomicFile::commit() {
 
 std::string read_file(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) fail("{}: {}", path.string(), std::filesystem::exists(path) ? "cannot be opened" : "no such file");
+  if (!file)
+    fail("{}: {}", path.string(), std::filesystem::exists(path) ? "cannot be opened" : "no such file");
   if (std::filesystem::is_directory(path)) fail("{}: is a folder, a file was expected", path.string());
   std::string bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   if (file.bad()) fail("{}: reading it failed", path.string());
@@ -146,7 +171,9 @@ void MappedFile::unmap() {
   size_ = 0;
 }
 
-MappedFile::~MappedFile() { unmap(); }
+MappedFile::~MappedFile() {
+  unmap();
+}
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}

@@ -1,11 +1,14 @@
 // JSON as Retort reads and writes it: keys keep their order, unknown keys are errors, files appear whole.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 
 #include "base/error.h"
 
@@ -19,14 +22,31 @@ Json parse_json(std::string_view text, const std::string& where);
 // Reads a whole JSON file.
 Json read_json(const std::filesystem::path& path);
 
-// Writes a JSON file atomically (base/files.h), indented by two, with a final newline. NaN and infinities are refused.
+// Writes a JSON file atomically (base/files.h), indented by two, with a final newline. NaN and infinities are
+// refused.
 void write_json(const std::filesystem::path& path, const Json& value);
+
+// Whether a number survives the conversion to T, which the JSON library itself does not ask: 1.5 is no int,
+// true is no number, and 300 is no uint8_t.
+template <class T>
+bool json_holds(const Json& value) {
+  if constexpr (std::is_same_v<T, bool> || !std::is_arithmetic_v<T>) {
+    return true;
+  } else if constexpr (std::is_floating_point_v<T>) {
+    return value.is_number();
+  } else {
+    if (value.is_number_unsigned()) return std::in_range<T>(value.get<uint64_t>());
+    return value.is_number_integer() && std::in_range<T>(value.get<int64_t>());
+  }
+}
 
 // The value of `key`, converted; an Error naming `where` if it is missing or of another type.
 template <class T>
 T json_get(const Json& object, std::string_view key, const std::string& where) {
   const auto found = object.find(key);
   if (found == object.end()) fail("{}: no \"{}\" in it", where, key);
+  if (!json_holds<T>(*found))
+    fail("{}: \"{}\" is {}, which is not of the type it should have", where, key, found->dump());
   try {
     return found->template get<T>();
   } catch (const nlohmann::json::exception&) {
@@ -42,7 +62,8 @@ T json_get_or(const Json& object, std::string_view key, T otherwise, const std::
 }
 
 // An Error that names the first key of `object` outside `known`.
-void refuse_unknown_keys(const Json& object, std::initializer_list<std::string_view> known, const std::string& where);
+void refuse_unknown_keys(const Json& object, std::initializer_list<std::string_view> known,
+                         const std::string& where);
 
 // The first place where two documents differ, as "key: ours ... , theirs ...", or "" where they are equal.
 std::string first_difference(const Json& ours, const Json& theirs);

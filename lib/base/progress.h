@@ -41,7 +41,7 @@ class Progress {
   Clock::time_point reported_{};
 };
 
-// "extract 42% 118 s audio of 280, 61.2 s audio/s, 3 s left": the text of a progress bar.
+// "extract  42%: 118 of 280 s audio, 61.2 s audio/s, 3 s left": the text of a progress bar.
 std::string progress_text(const ProgressState& state);
 
 }  // namespace retort

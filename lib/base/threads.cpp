@@ -30,10 +30,12 @@ void parallel_for(std::size_t count, int threads, const std::function<void(std::
     }
   };
   const std::size_t helpers = std::min<std::size_t>(std::max(threads, 1), count) - (count > 0 ? 1 : 0);
-  std::vector<std::thread> pool;
-  for (std::size_t i = 0; i < helpers; ++i) pool.emplace_back(work);
-  work();
-  for (std::thread& thread : pool) thread.join();
+  {
+    std::vector<std::jthread>
+        pool;  // joined at the end of the block, also where no further thread can be had
+    for (std::size_t i = 0; i < helpers; ++i) pool.emplace_back(work);
+    work();
+  }
   if (failure) std::rethrow_exception(failure);
 }
 

@@ -1,13 +1,13 @@
 // Work spread over threads, with results in order.
 #pragma once
 
+#include <algorithm>
+#include <condition_variable>
 #include <cstddef>
 #include <functional>
 #include <future>
 #include <map>
-#include <memory>
 #include <mutex>
-#include <condition_variable>
 #include <thread>
 #include <vector>
 
@@ -19,14 +19,15 @@ int available_threads();
 // Calls body(i) for every i in [0, count) from up to `threads` threads. The first exception is rethrown.
 void parallel_for(std::size_t count, int threads, const std::function<void(std::size_t)>& body);
 
-// Makes items 0, 1, 2 ... ahead of their use on background threads and hands them out in order. At most `window`
-// items are made and not yet taken. An exception thrown by `make` comes out of next() in its item's turn.
+// Makes items 0, 1, 2 ... ahead of their use on background threads and hands them out in order. At most
+// `window` items are made and not yet taken (window and threads count as 1 below 1). An exception thrown by
+// `make` comes out of next() in its item's turn.
 template <class T>
 class Prefetcher {
  public:
   Prefetcher(std::size_t count, int threads, std::size_t window, std::function<T(std::size_t)> make)
-      : count_(count), window_(window), make_(std::move(make)) {
-    for (int i = 0; i < threads; ++i) workers_.emplace_back([this] { work(); });
+      : count_(count), window_(std::max<std::size_t>(window, 1)), make_(std::move(make)) {
+    for (int i = 0; i < std::max(threads, 1); ++i) workers_.emplace_back([this] { work(); });
   }
 
   ~Prefetcher() {

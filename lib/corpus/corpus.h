@@ -18,10 +18,10 @@ struct Utterance {
   int64_t start = 0;           // first sample in the file, at `rate`
   int64_t samples = 0;         // at `rate`
   int rate = model_rate;
-  int channel = -1;            // -1: mean of all channels
-  Json extra = Json::object(); // speaker, text, lang, labels: everything else the line holds
+  int channel = -1;             // -1: mean of all channels
+  Json extra = Json::object();  // speaker, text, lang, labels: everything else the line holds
 
-  AudioSegment segment() const { return {path, start, samples, channel}; }
+  AudioSegment segment() const { return {path, start, samples, channel, rate}; }
   int64_t model_samples() const { return resampled_length(samples, rate, model_rate); }  // at 16 kHz
 };
 
@@ -47,14 +47,20 @@ class Corpus {
   std::vector<Utterance> utterances_;
 };
 
+// `path` as it is written into a file in `folder` (absolute), with slashes.
+std::string relative_path(const std::filesystem::path& path, const std::filesystem::path& folder);
+
+// The utterance's line, with its newline; the path becomes relative to `folder`, which is absolute.
+std::string corpus_line(const Utterance& utterance, const std::filesystem::path& folder);
+
 // Writes corpus.jsonl atomically; paths become relative to its folder.
 void write_corpus(const std::filesystem::path& path, const std::vector<Utterance>& utterances);
 
 // An INPUT that is a corpus file (.jsonl) or audio files.
 Corpus read_corpus_input(const std::vector<std::string>& inputs);
 
-// The utterance's audio at 16 kHz; throws AudioError (named by the utterance) where it cannot be used or does not
-// have the length that the corpus states.
+// The utterance's audio at 16 kHz; throws AudioError (named by the utterance) where it cannot be used or does
+// not have the length that the corpus states.
 std::vector<float> load_utterance(const Utterance& utterance);
 
 }  // namespace retort

@@ -1,4 +1,9 @@
 // K-means over any source of frames, by one of several engines.
+//
+// Whatever the engine, the label of a frame is defined once: the centroid at the least squared distance, computed in
+// f64 from the f32 values in a fixed order, the lower index where two are equal. An engine only finds that centroid
+// fast, and says where it is not sure (nearest_search.h). Labels therefore depend neither on the engine nor on threads,
+// batches or shards, and the engines that share Retort's own Lloyd loop (all but faiss) give the same centroids.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +22,7 @@ class FrameSource {
   virtual ~FrameSource() = default;
   virtual int64_t frames() const = 0;
   virtual int64_t dim() const = 0;
-  // Rows [first, first + count) into out (count * dim values).
+  // Rows [first, first + count) into out (count * dim values). May be called from several threads.
   virtual void read_rows(int64_t first, int64_t count, float* out) const = 0;
   // What row `row` is called in an error: utterance and frame.
   virtual std::string row_name(int64_t row) const = 0;
@@ -25,9 +30,9 @@ class FrameSource {
 
 struct KmeansOptions {
   int64_t clusters = 500;           // K, 2 .. 65536
-  int iterations = 25;              // at most; fewer when nothing changes any more
+  int iterations = 25;              // at most; fewer when no frame changes its cluster any more
   std::string init = "kmeans++";    // random, kmeans++, or a (K, dim) .npy to start from
-  std::string engine = "auto";      // torch, faiss, or auto (torch where built in, else faiss)
+  std::string engine = "auto";      // torch, faiss, plain, or auto (torch where built in, else plain: same centroids)
   std::string device = "cpu";       // cpu, cuda, cuda:i (engine torch)
   int64_t points_per_centroid = 0;  // frames to train on per cluster, sampled without replacement; 0: all frames
   uint64_t seed = 0;
@@ -37,24 +42,34 @@ struct KmeansOptions {
 struct KmeansResult {
   Matrix centroids;               // (K, dim)
   std::vector<int64_t> sizes;     // frames per cluster in the last assignment
-  std::vector<double> curve;      // mean squared distance to the nearest centroid, per iteration
+  std::vector<double> curve;      // mean squared distance to the nearest centroid, before each iteration's update
+  double inertia = 0;             // the same for the final centroids
   int splits = 0;                 // empty clusters refilled over all iterations
   std::string engine;             // which one ran
   int64_t frames = 0;             // trained on
+  Json seconds = Json::object();  // wall time by phase: init, iterations, final
 };
 
+// Throws a usage Error for options that no data could satisfy; run_kmeans does so too.
+void check_kmeans_options(const KmeansOptions& options);
+
+// The engine that `engine` ("auto" too) means on this device in this build: "torch", "faiss" or "plain".
+std::string resolve_kmeans_engine(const std::string& engine, const std::string& device);
+
 // Deterministic: the same frames, options and engine give the same centroids, whatever the sharding of the source.
+// Frames that are not finite, and K above the number of distinct frames, are Errors.
 KmeansResult run_kmeans(const FrameSource& source, const KmeansOptions& options);
 
 // Nearest centroids of many rows. Equal distances go to the lower index.
 class Assigner {
  public:
   virtual ~Assigner() = default;
-  // `rows` holds count * dim values; labels (and squared distances, unless null) get count values. A row's label does
-  // not depend on which rows it comes with.
-  virtual void assign(const float* rows, int64_t count, int32_t* labels, float* distances) = 0;
+  // `rows` holds count * dim finite values; labels (and squared distances, unless null) get count values. A row's label
+  // does not depend on which rows it comes with.
+  virtual void assign(const float* rows, int64_t count, int32_t* labels, double* distances) = 0;
 };
 
+// `engine` as in KmeansOptions; faiss has no search of its own here and means auto.
 std::unique_ptr<Assigner> make_assigner(const Matrix& centroids, const std::string& engine, const std::string& device,
                                         int threads);
 

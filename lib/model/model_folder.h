@@ -32,7 +32,10 @@ struct ModelWeights {
 // the weight norm is accepted, with or without the "hubert." prefix; a missing mask embedding is tolerated.
 ModelWeights read_model(const std::filesystem::path& folder);
 
-// Writes a folder that transformers can load too.
+// Writes a folder that transformers can load too, retort.json and heads included. Files that are there are replaced.
 void write_model(const std::filesystem::path& folder, const ModelWeights& model);
+
+// The part of it that transformers knows, with weights as "f32" or "f16".
+void write_hf_model(const std::filesystem::path& folder, const ModelWeights& model, const std::string& dtype);
 
 }  // namespace retort

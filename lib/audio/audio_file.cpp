@@ -1,0 +1,106 @@
+#include "audio/audio_file.h"
+
+#include <sndfile.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "audio/chunks.h"
+
+namespace retort {
+namespace {
+
+constexpr int64_t block_samples = 1 << 16;  // per channel: a quarter of a megabyte for mono
+
+template <class... Args>
+[[noreturn]] void refuse(const char* reason, fmt::format_string<Args...> format, Args&&... args) {
+  throw AudioError(reason, fmt::format(format, std::forward<Args>(args)...));
+}
+
+}  // namespace
+
+struct AudioFile::Handle {
+  SNDFILE* file = nullptr;
+  SF_INFO info{};
+  int64_t position = 0;
+
+  int container() const { return info.format & SF_FORMAT_TYPEMASK; }
+};
+
+AudioFile::AudioFile(const std::filesystem::path& path) : path_(path), handle_(std::make_unique<Handle>()) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) refuse("missing", "{}: no such file", path.string());
+  if (std::filesystem::is_directory(path, error))
+    refuse("not-audio", "{}: a folder, not an audio file", path.string());
+  if (std::filesystem::is_empty(path, error)) refuse("empty", "{}: the file is empty", path.string());
+
+  handle_->file = sf_open(path.c_str(), SFM_READ, &handle_->info);
+  // libsndfile takes a headerless file for raw telephone audio if its name ends in .au or .snd.
+  const bool guessed = handle_->file != nullptr && handle_->container() == SF_FORMAT_RAW;
+  if (handle_->file == nullptr || guessed || rate() < 1 || channels() < 1) {
+    const std::string why = handle_->file == nullptr ? sf_strerror(nullptr) : "no header of a known format";
+    sf_close(handle_->file);
+    refuse("not-audio", "{}: not an audio file that can be read ({})", path.string(), why);
+  }
+  if (const int64_t missing = missing_sound_bytes(path); missing > 0) {
+    sf_close(handle_->file);
+    refuse("truncated", "{}: cut short, {} bytes of its sound are missing", path.string(), missing);
+  }
+}
+
+AudioFile::~AudioFile() {
+  sf_close(handle_->file);
+}
+
+int AudioFile::rate() const {
+  return handle_->info.samplerate;
+}
+
+int AudioFile::channels() const {
+  return handle_->info.channels;
+}
+
+bool AudioFile::length_known() const {
+  const SF_INFO& info = handle_->info;
+  return info.frames > 0 && info.frames < SF_COUNT_MAX && handle_->container() != SF_FORMAT_MPEG;
+}
+
+int64_t AudioFile::stated_samples() const {
+  return length_known() ? handle_->info.frames : -1;
+}
+
+int64_t AudioFile::read(int64_t start, int64_t samples,
+                        const std::function<void(std::span<const float>)>& take) {
+  seek(start);
+  std::vector<float> block(static_cast<std::size_t>(block_samples * channels()));
+  int64_t done = 0;
+  while (samples < 0 || done < samples) {
+    const int64_t wanted = samples < 0 ? block_samples : std::min(block_samples, samples - done);
+    const int64_t got = sf_readf_float(handle_->file, block.data(), wanted);
+    if (got <= 0) break;
+    const std::span<const float> part(block.data(), static_cast<std::size_t>(got * channels()));
+    refuse_not_finite(part, start + done);
+    take(part);
+    done += got;
+  }
+  handle_->position = start + done;
+  return done;
+}
+
+void AudioFile::seek(int64_t start) {
+  if (start == handle_->position) return;
+  if (sf_seek(handle_->file, start, SEEK_SET) != start) {
+    refuse("bad-segment", "{}: there is no sample {} in it", path_.string(), start);
+  }
+  handle_->position = start;
+}
+
+void AudioFile::refuse_not_finite(std::span<const float> block, int64_t first) const {
+  const auto found =
+      std::find_if(block.begin(), block.end(), [](float value) { return !std::isfinite(value); });
+  if (found == block.end()) return;
+  refuse("not-finite", "{}: sample {} is not a finite number", path_.string(),
+         first + (found - block.begin()) / channels());
+}
+
+}  // namespace retort

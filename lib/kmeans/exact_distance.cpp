@@ -1,0 +1,44 @@
+// Compiled without floating-point contraction (CMakeLists.txt): a fused multiply-add on one CPU and none on another
+// would decide near ties differently.
+#include "kmeans/exact_distance.h"
+
+#include <cstring>
+
+#include "kmeans/simd.h"
+
+namespace retort {
+
+RETORT_CLONES double squared_distance(const float* a, const float* b, int64_t dim) {
+  Double8 lanes{};
+  int64_t j = 0;
+  for (; j + 8 <= dim; j += 8) {
+    Float8 left, right;
+    std::memcpy(&left, a + j, sizeof left);
+    std::memcpy(&right, b + j, sizeof right);
+    const Double8 difference = __builtin_convertvector(left, Double8) - __builtin_convertvector(right, Double8);
+    lanes += difference * difference;
+  }
+  double sum = ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
+  for (; j < dim; ++j) {
+    const double difference = static_cast<double>(a[j]) - static_cast<double>(b[j]);
+    sum += difference * difference;
+  }
+  return sum;
+}
+
+RETORT_CLONES bool all_finite(const float* values, int64_t count) {
+  constexpr uint32_t exponent = 0x7f800000;
+  uint32_t bad = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    uint32_t bits;
+    std::memcpy(&bits, values + i, sizeof bits);
+    bad |= (bits & exponent) == exponent ? 1u : 0u;
+  }
+  return bad == 0;
+}
+
+RETORT_CLONES void add_row(const float* row, int64_t begin, int64_t end, double* sums) {
+  for (int64_t j = begin; j < end; ++j) sums[j] += static_cast<double>(row[j]);
+}
+
+}  // namespace retort

@@ -1,0 +1,177 @@
+#include "kmeans/kmeans_init.h"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <string>
+#include <unordered_set>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/random.h"
+#include "base/signals.h"
+#include "base/threads.h"
+#include "kmeans/exact_distance.h"
+#include "store/npy.h"
+
+namespace retort {
+namespace {
+
+// Streams of random numbers that must not be the same.
+enum SeedPurpose : uint64_t { seed_of_sample = 1, seed_of_init = 2 };
+
+// Collects frames that differ from each other in at least one bit.
+class DistinctRows {
+ public:
+  DistinctRows(int64_t wanted, int64_t dim) : rows_(wanted, dim) {}
+
+  bool full() const { return found_ == rows_.rows(); }
+  int64_t found() const { return found_; }
+  void add(const float* row) {
+    const auto bytes = static_cast<size_t>(rows_.columns()) * sizeof(float);
+    if (full() || !seen_.insert(hash_bytes(row, bytes)).second) return;
+    std::copy_n(row, rows_.columns(), rows_.row(found_++).data());
+  }
+  Matrix take() { return std::move(rows_); }
+
+ private:
+  Matrix rows_;
+  int64_t found_ = 0;
+  std::unordered_set<std::string> seen_;
+};
+
+// Where a sample held too few different frames: the rest from the whole source, in order.
+void fill_from_all(const FrameSource& source, DistinctRows& chosen) {
+  constexpr int64_t block = 1024;
+  std::vector<float> rows(static_cast<size_t>(block * source.dim()));
+  for (int64_t first = 0; first < source.frames() && !chosen.full(); first += block) {
+    const int64_t count = std::min(block, source.frames() - first);
+    read_finite_rows(source, first, count, rows.data());
+    for (int64_t i = 0; i < count; ++i) chosen.add(rows.data() + i * source.dim());
+  }
+}
+
+void choose_random(const FrameSource& source, const KmeansOptions& options, DistinctRows& chosen) {
+  // Twice as many as wanted, since some may be equal (digital silence).
+  const int64_t count = std::min(source.frames(), 2 * options.clusters);
+  std::vector<int64_t> rows = sample_rows(source.frames(), count, mix_seed({options.seed, seed_of_init}));
+  const Matrix sample = gather_rows(source, rows);
+  std::vector<int64_t> order(rows.size());
+  std::iota(order.begin(), order.end(), int64_t{0});
+  Random(mix_seed({options.seed, seed_of_init, 1})).shuffle(order);
+  for (const int64_t row : order) chosen.add(sample.row(row).data());
+}
+
+// k-means++ (Arthur and Vassilvitskii, 2007): each next centroid is drawn with a probability in proportion to its
+// squared distance from those before.
+class PlusPlus {
+ public:
+  PlusPlus(const Matrix& sample, int threads)
+      : sample_(sample),
+        threads_(threads),
+        nearest_(static_cast<size_t>(sample.rows()), std::numeric_limits<double>::infinity()) {}
+
+  void add_centroid(const float* centroid) {
+    constexpr int64_t task = 2048;
+    parallel_for(static_cast<size_t>((sample_.rows() + task - 1) / task), threads_, [&](size_t index) {
+      const int64_t first = static_cast<int64_t>(index) * task;
+      for (int64_t i = first; i < std::min(first + task, sample_.rows()); ++i) {
+        double& nearest = nearest_[static_cast<size_t>(i)];
+        nearest = std::min(nearest, squared_distance(sample_.row(i).data(), centroid, sample_.columns()));
+      }
+    });
+  }
+
+  // A row drawn by its squared distance; -1 where every row is a centroid already.
+  int64_t draw(Random& random) const {
+    const double total = std::accumulate(nearest_.begin(), nearest_.end(), 0.0);
+    if (!(total > 0)) return -1;
+    double left = random.uniform() * total;
+    int64_t drawn = -1;
+    for (size_t i = 0; i < nearest_.size(); ++i) {
+      if (nearest_[i] <= 0) continue;
+      drawn = static_cast<int64_t>(i);
+      left -= nearest_[i];
+      if (left < 0) break;
+    }
+    return drawn;
+  }
+
+ private:
+  const Matrix& sample_;
+  int threads_;
+  std::vector<double> nearest_;
+};
+
+void choose_plus_plus(const FrameSource& source, const KmeansOptions& options, DistinctRows& chosen) {
+  const int64_t count = std::min(source.frames(), kmeanspp_frames_per_cluster * options.clusters);
+  const Matrix sample =
+      gather_rows(source, sample_rows(source.frames(), count, mix_seed({options.seed, seed_of_init})));
+  Random random(mix_seed({options.seed, seed_of_init, 1}));
+  PlusPlus distances(sample, options.threads);
+  int64_t drawn = static_cast<int64_t>(random.below(static_cast<uint64_t>(count)));
+  while (drawn >= 0) {
+    throw_if_stopped();
+    chosen.add(sample.row(drawn).data());
+    if (chosen.full()) return;
+    distances.add_centroid(sample.row(drawn).data());
+    drawn = distances.draw(random);
+  }
+}
+
+Matrix centroids_of_file(const FrameSource& source, const KmeansOptions& options) {
+  Matrix centroids = read_npy_matrix(options.init);
+  if (centroids.rows() != options.clusters || centroids.columns() != source.dim())
+    fail("{}: holds {} x {} values, but {} clusters of {} dimensions are asked for", options.init, centroids.rows(),
+         centroids.columns(), options.clusters, source.dim());
+  if (!all_finite(centroids.data(), centroids.rows() * centroids.columns()))
+    fail("{}: holds values that are not finite", options.init);
+  return centroids;
+}
+
+}  // namespace
+
+std::vector<int64_t> sample_rows(int64_t total, int64_t count, uint64_t seed) {
+  Random random(mix_seed({seed, seed_of_sample}));
+  std::vector<int64_t> rows;
+  rows.reserve(static_cast<size_t>(count));
+  for (int64_t row = 0; row < total && count > 0; ++row) {
+    if (static_cast<double>(total - row) * random.uniform() >= static_cast<double>(count)) continue;
+    rows.push_back(row);
+    --count;
+  }
+  return rows;
+}
+
+void read_finite_rows(const FrameSource& source, int64_t first, int64_t count, float* out) {
+  source.read_rows(first, count, out);
+  if (all_finite(out, count * source.dim())) return;
+  for (int64_t i = 0; i < count; ++i)
+    if (!all_finite(out + i * source.dim(), source.dim()))
+      fail("{}: holds a value that is not finite (NaN or infinite); make these features again", source.row_name(first + i));
+}
+
+Matrix gather_rows(const FrameSource& source, const std::vector<int64_t>& rows) {
+  Matrix gathered(static_cast<int64_t>(rows.size()), source.dim());
+  for (size_t begin = 0; begin < rows.size();) {
+    size_t end = begin + 1;
+    while (end < rows.size() && rows[end] == rows[end - 1] + 1) ++end;
+    read_finite_rows(source, rows[begin], static_cast<int64_t>(end - begin),
+                     gathered.row(static_cast<int64_t>(begin)).data());
+    begin = end;
+  }
+  return gathered;
+}
+
+Matrix initial_centroids(const FrameSource& source, const KmeansOptions& options) {
+  if (options.init != "random" && options.init != "kmeans++") return centroids_of_file(source, options);
+  DistinctRows chosen(options.clusters, source.dim());
+  options.init == "random" ? choose_random(source, options, chosen) : choose_plus_plus(source, options, chosen);
+  if (!chosen.full()) fill_from_all(source, chosen);
+  if (!chosen.full())
+    fail("only {} of {} frames differ from each other, too few for {} clusters; use fewer clusters or more data",
+         chosen.found(), source.frames(), options.clusters);
+  return chosen.take();
+}
+
+}  // namespace retort

@@ -1,0 +1,55 @@
+// The seam between k-means and its engines: a search in low precision that says how sure it is.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/matrix.h"
+
+namespace retort {
+
+// The centroid with the lowest score, and how far the second lowest is above it.
+struct Nearest {
+  int32_t label = 0;
+  float lead = 0;
+};
+
+// Finds nearest centroids by scores |c|^2 - 2 x.c of centred rows and centroids. An engine may compute scores in any
+// order and blocking, as long as each is within error_factor() * (c^2 + 2 c x) of the true value, where c is the
+// largest centroid's norm and x the row's, both centred. Where the lead is within twice that error, the caller settles
+// the label in f64; a lead that is not a number counts as none.
+class NearestSearch {
+ public:
+  virtual ~NearestSearch() = default;
+  // `rows`: (count, dim), as they come; centring is the engine's own business.
+  virtual void search(const float* rows, int64_t count, Nearest* nearest) = 0;
+  // Relative error of a score.
+  virtual double error_factor() const = 0;
+};
+
+// Relative error of a dot product of `dim` f32 terms, whatever their order (Higham, Accuracy and Stability of Numerical
+// Algorithms, section 3.1), with room for the rounding of centring and of the norm.
+inline double f32_error_factor(int64_t dim) {
+  const double roundings = static_cast<double>(dim + 8) * 0x1.0p-24;
+  return roundings / (1 - roundings);
+}
+
+// Centroids less their mean, which makes scores small and so precise.
+struct CentredCentroids {
+  explicit CentredCentroids(const Matrix& centroids);
+
+  std::vector<float> mean;   // (dim)
+  Matrix centred;            // (K, dim)
+  std::vector<float> norms;  // (K) squared
+  double largest_norm = 0;   // of a centred centroid, not squared
+};
+
+class PackedCentroids;
+
+std::unique_ptr<NearestSearch> make_plain_search(const PackedCentroids& centroids, int threads);
+// torch_search.cpp; only in builds with LibTorch.
+std::unique_ptr<NearestSearch> make_torch_search(const CentredCentroids& centroids, const std::string& device,
+                                                 int threads);
+
+}  // namespace retort

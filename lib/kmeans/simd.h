@@ -1,0 +1,22 @@
+// How the few hot loops of this folder are written once and compiled for several instruction sets.
+#pragma once
+
+// GCC compiles such a function for each of these and picks one when the program is loaded.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
+#define RETORT_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define RETORT_CLONES
+#endif
+
+// For what such a function calls: it must become part of each version.
+#define RETORT_INLINE inline __attribute__((always_inline))
+
+namespace retort {
+
+// GCC's vectors: arithmetic is element by element, in as many registers as the CPU needs.
+using Float16 = float __attribute__((vector_size(64)));
+using Int16 = int __attribute__((vector_size(64)));
+using Float8 = float __attribute__((vector_size(32)));
+using Double8 = double __attribute__((vector_size(64)));
+
+}  // namespace retort

@@ -1,0 +1,123 @@
+// Nearest centroids by LibTorch's GEMM, on the CPU or a GPU.
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/error.h"
+#include "kmeans/lane_minima.h"
+#include "kmeans/nearest_search.h"
+
+namespace retort {
+namespace {
+
+constexpr int64_t cpu_block_rows = 512;
+constexpr int64_t cpu_block_scores = int64_t{1} << 20;  // scores of one block, so that they stay in a cache
+constexpr int64_t cuda_block_scores = int64_t{1} << 28;  // 1 GiB of scores on the GPU
+
+at::Tensor view(const float* values, at::IntArrayRef shape) {
+  return at::from_blob(const_cast<float*>(values), shape, at::TensorOptions(at::kFloat));
+}
+
+int64_t rows_per_block(int64_t scores, int64_t clusters, int64_t most) {
+  return std::clamp(scores / std::max<int64_t>(clusters, 1), int64_t{32}, most);
+}
+
+// Blocks of rows over LibTorch's threads, each with a single-threaded GEMM.
+class TorchCpuSearch : public NearestSearch {
+ public:
+  TorchCpuSearch(const CentredCentroids& centroids, int threads)
+      : mean_(view(centroids.mean.data(), {centroids.centred.columns()}).clone()),
+        transposed_(view(centroids.centred.data(), {centroids.centred.rows(), centroids.centred.columns()}).clone().t()),
+        norms_(view(centroids.norms.data(), {centroids.centred.rows()}).clone()) {
+    at::set_num_threads(threads);
+  }
+
+  void search(const float* rows, int64_t count, Nearest* nearest) override {
+    const int64_t block = rows_per_block(cpu_block_scores, clusters(), cpu_block_rows);
+    at::parallel_for(0, (count + block - 1) / block, 1, [&](int64_t begin, int64_t end) {
+      at::Tensor centred = at::empty({block, dim()});
+      at::Tensor scores = at::empty({block, clusters()});
+      for (int64_t first = begin * block; first < std::min(end * block, count); first += block)
+        search_block(rows + first * dim(), std::min(block, count - first), centred, scores, nearest + first);
+    });
+  }
+
+  double error_factor() const override { return f32_error_factor(dim()); }
+
+ private:
+  int64_t dim() const { return mean_.size(0); }
+  int64_t clusters() const { return norms_.size(0); }
+
+  void search_block(const float* rows, int64_t count, at::Tensor& centred, at::Tensor& scores, Nearest* nearest) const {
+    at::Tensor some_centred = centred.narrow(0, 0, count);
+    at::Tensor some_scores = scores.narrow(0, 0, count);
+    at::sub_out(some_centred, view(rows, {count, dim()}), mean_);
+    at::addmm_out(some_scores, norms_, some_centred, transposed_, 1, -2);
+    for (int64_t i = 0; i < count; ++i)
+      nearest[i] = two_lowest(some_scores.const_data_ptr<float>() + i * clusters(), clusters());
+  }
+
+  at::Tensor mean_;
+  at::Tensor transposed_;
+  at::Tensor norms_;
+};
+
+class TorchCudaSearch : public NearestSearch {
+ public:
+  TorchCudaSearch(const CentredCentroids& centroids, const at::Device& device)
+      : device_(device),
+        mean_(view(centroids.mean.data(), {centroids.centred.columns()}).to(device)),
+        transposed_(view(centroids.centred.data(), {centroids.centred.rows(), centroids.centred.columns()}).to(device).t()),
+        norms_(view(centroids.norms.data(), {centroids.centred.rows()}).to(device)) {}
+
+  void search(const float* rows, int64_t count, Nearest* nearest) override {
+    const int64_t block = rows_per_block(cuda_block_scores, norms_.size(0), int64_t{1} << 17);
+    for (int64_t first = 0; first < count; first += block)
+      search_block(rows + first * mean_.size(0), std::min(block, count - first), nearest + first);
+  }
+
+  double error_factor() const override { return f32_error_factor(mean_.size(0)); }
+
+ private:
+  void search_block(const float* rows, int64_t count, Nearest* nearest) const {
+    const at::Tensor centred = view(rows, {count, mean_.size(0)}).to(device_) - mean_;
+    at::Tensor scores = at::addmm(norms_, centred, transposed_, 1, -2);
+    const auto [lowest, labels] = scores.min(1, true);
+    scores.scatter_(1, labels, std::numeric_limits<float>::infinity());
+    const at::Tensor leads = (scores.amin(1, true) - lowest).cpu();
+    const at::Tensor labels_here = labels.cpu();
+    for (int64_t i = 0; i < count; ++i)
+      nearest[i] = {static_cast<int32_t>(labels_here.const_data_ptr<int64_t>()[i]), leads.const_data_ptr<float>()[i]};
+  }
+
+  at::Device device_;
+  at::Tensor mean_;
+  at::Tensor transposed_;
+  at::Tensor norms_;
+};
+
+// "cuda" or "cuda:i".
+at::Device cuda_device(const std::string& text) {
+  int index = 0;
+  if (text != "cuda") {
+    const std::string_view digits = std::string_view(text).substr(std::min<size_t>(text.size(), 5));
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), index);
+    if (!text.starts_with("cuda:") || error != std::errc{} || end != digits.data() + digits.size() || index < 0)
+      fail_usage("device {}: should be cpu, cuda or cuda:i", text);
+  }
+  const int devices = torch::cuda::is_available() ? static_cast<int>(torch::cuda::device_count()) : 0;
+  if (index >= devices)
+    fail("device {}: this build and machine have {} CUDA devices; use --device cpu", text, devices);
+  return at::Device(at::kCUDA, static_cast<at::DeviceIndex>(index));
+}
+
+}  // namespace
+
+std::unique_ptr<NearestSearch> make_torch_search(const CentredCentroids& centroids, const std::string& device,
+                                                 int threads) {
+  if (device == "cpu") return std::make_unique<TorchCpuSearch>(centroids, threads);
+  return std::make_unique<TorchCudaSearch>(centroids, cuda_device(device));
+}
+
+}  // namespace retort

@@ -1,0 +1,97 @@
+#include "model/layers.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/error.h"
+
+namespace retort {
+namespace {
+
+std::string known_layers(const ModelConfig& config) {
+  return fmt::format("conv, proj, enc0 to enc{}, final", config.layers);
+}
+
+[[noreturn]] void refuse(const std::string& text, const ModelConfig& config) {
+  fail_usage("layer {} is none of this model's (it has {})", text, known_layers(config));
+}
+
+// The index written after a layer's prefix. Python's negative ones name different layers in different tools.
+int parse_index(std::string_view digits, const std::string& text, const ModelConfig& config) {
+  if (digits.starts_with('-')) {
+    fail_usage("layer {}: a negative index is not accepted, name the layer (it has {})", text,
+               known_layers(config));
+  }
+  int index = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), index);
+  const bool canonical = digits.size() == 1 || !digits.starts_with('0');
+  if (digits.empty() || !canonical || error != std::errc() || end != digits.data() + digits.size())
+    refuse(text, config);
+  return index;
+}
+
+Layer block_output(int index, int lowest, const std::string& text, const ModelConfig& config) {
+  if (index < lowest || index > config.layers) refuse(text, config);
+  return {Layer::Kind::enc, index};
+}
+
+// A state of transformers' (or s3prl's) list of them, whose last is normalised in pre-norm models.
+Layer hidden_state(int index, const std::string& text, const ModelConfig& config) {
+  if (config.pre_norm && index == config.layers) return {Layer::Kind::final, 0};
+  return block_output(index, 0, text, config);
+}
+
+}  // namespace
+
+std::string Layer::name() const {
+  switch (kind) {
+    case Kind::conv:
+      return "conv";
+    case Kind::proj:
+      return "proj";
+    case Kind::enc:
+      return fmt::format("enc{}", index);
+    case Kind::final:
+      return "final";
+  }
+  return "";
+}
+
+Layer parse_layer(const std::string& text, const ModelConfig& config) {
+  if (text == "conv") return {Layer::Kind::conv, 0};
+  if (text == "proj") return {Layer::Kind::proj, 0};
+  if (text == "final") return {Layer::Kind::final, 0};
+  const auto index_after = [&](std::string_view prefix) {
+    return parse_index(std::string_view(text).substr(prefix.size()), text, config);
+  };
+  if (text.starts_with("enc")) return block_output(index_after("enc"), 0, text, config);
+  if (text.starts_with("hf:")) return hidden_state(index_after("hf:"), text, config);
+  if (text.starts_with("s3prl:")) return hidden_state(index_after("s3prl:"), text, config);
+  if (text.starts_with("fairseq:")) return block_output(index_after("fairseq:"), 1, text, config);
+  if (text.starts_with("torchaudio:")) return block_output(index_after("torchaudio:") + 1, 1, text, config);
+  if (text.starts_with('-')) parse_index(text, text, config);
+  refuse(text, config);
+}
+
+std::vector<Layer> parse_layers(const std::string& text, const ModelConfig& config) {
+  std::vector<Layer> layers;
+  size_t begin = 0;
+  while (begin <= text.size()) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    const Layer layer = parse_layer(text.substr(begin, end - begin), config);
+    if (std::find(layers.begin(), layers.end(), layer) != layers.end()) {
+      fail_usage("layers {}: {} is asked for twice", text, layer.name());
+    }
+    layers.push_back(layer);
+    begin = end + 1;
+  }
+  return layers;
+}
+
+int layer_dim(const Layer& layer, const ModelConfig& config) {
+  return layer.kind == Layer::Kind::conv ? config.conv.back().channels : config.hidden;
+}
+
+}  // namespace retort

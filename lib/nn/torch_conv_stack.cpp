@@ -1,0 +1,65 @@
+#include "nn/torch_conv_stack.h"
+
+#include <algorithm>
+
+namespace retort {
+namespace {
+
+constexpr double conv_norm_eps = 1e-5;  // also where config.norm_eps is another
+
+// GroupNorm with one group per channel, over time: x is (batch, channels, frames).
+at::Tensor norm_over_time(const at::Tensor& x, const FrameLengths& lengths, const at::Tensor& weight,
+                          const at::Tensor& bias) {
+  if (lengths.equal()) return at::group_norm(x, x.size(1), weight, bias, conv_norm_eps);
+  const at::Tensor padding = lengths.padding(x.device()).unsqueeze(1);
+  const at::Tensor counts = torch::tensor(lengths.valid, x.options()).view({-1, 1, 1});
+  const at::Tensor mean = x.masked_fill(padding, 0).sum(2, true) / counts;
+  const at::Tensor centred = (x - mean).masked_fill(padding, 0);
+  const at::Tensor variance = centred.square().sum(2, true) / counts;
+  const at::Tensor scale = (variance + conv_norm_eps).rsqrt() * weight.view({1, -1, 1});
+  return centred * scale + bias.view({1, -1, 1});
+}
+
+at::Tensor norm_over_channels(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  return at::layer_norm(x.transpose(1, 2), weight.sizes(), weight, bias, conv_norm_eps).transpose(1, 2);
+}
+
+}  // namespace
+
+bool FrameLengths::equal() const {
+  return std::all_of(valid.begin(), valid.end(), [this](int64_t frames) { return frames == longest; });
+}
+
+at::Tensor FrameLengths::padding(const at::Device& device) const {
+  const at::Tensor ends = torch::tensor(valid, torch::kInt64).unsqueeze(1);
+  return (torch::arange(longest, torch::kInt64).unsqueeze(0) >= ends).to(device);
+}
+
+ConvStack::ConvStack(const ModelConfig& config, const ParameterTable& parameters) : norm_(config.conv_norm) {
+  for (size_t i = 0; i < config.conv.size(); ++i) {
+    const std::string name = fmt::format("feature_extractor.conv_layers.{}", i);
+    blocks_.push_back({config.conv[i], parameters[name + ".conv.weight"], parameters[name + ".conv.bias"],
+                       parameters[name + ".layer_norm.weight"], parameters[name + ".layer_norm.bias"]});
+  }
+}
+
+at::Tensor ConvStack::forward(const at::Tensor& waveforms, const std::vector<int64_t>& lengths) const {
+  FrameLengths frames{lengths, waveforms.size(1)};
+  at::Tensor x = waveforms.unsqueeze(1);
+  for (const Block& block : blocks_) {
+    const auto after_conv = [&](int64_t length) {
+      return (length - block.shape.kernel) / block.shape.stride + 1;
+    };
+    for (int64_t& length : frames.valid) length = after_conv(length);
+    frames.longest = after_conv(frames.longest);
+    x = at::conv1d(x, block.weight, block.bias, block.shape.stride);
+    if (block.norm_weight.defined()) {
+      x = norm_ == ConvNorm::group ? norm_over_time(x, frames, block.norm_weight, block.norm_bias)
+                                   : norm_over_channels(x, block.norm_weight, block.norm_bias);
+    }
+    x = at::gelu(x);
+  }
+  return x.transpose(1, 2);
+}
+
+}  // namespace retort

@@ -1,0 +1,173 @@
+#include <ATen/Context.h>
+
+#include <algorithm>
+#include <regex>
+
+#include "base/error.h"
+#include "nn/hubert.h"
+#include "nn/torch_conv_stack.h"
+#include "nn/torch_parameters.h"
+#include "nn/torch_transformer.h"
+
+namespace retort {
+namespace {
+
+constexpr double logit_temperature = 0.1;  // fairseq's logit_temp
+constexpr double cosine_eps = 1e-8;        // least length a vector is divided by
+
+FrameLengths frame_lengths(const ModelConfig& config, const std::vector<int64_t>& samples) {
+  FrameLengths lengths;
+  for (const int64_t count : samples) {
+    lengths.valid.push_back(config.frames(count));
+    if (lengths.valid.back() == 0) fail("a waveform of {} samples has no frame", count);
+    lengths.longest = std::max(lengths.longest, lengths.valid.back());
+  }
+  return lengths;
+}
+
+at::Tensor mean_square(const at::Tensor& features, const at::Tensor& padding, const FrameLengths& lengths) {
+  if (!padding.defined()) return features.square().mean();
+  int64_t frames = 0;
+  for (const int64_t count : lengths.valid) frames += count;
+  return features.square().masked_fill(padding.unsqueeze(2), 0).sum() /
+         static_cast<double>(frames * features.size(2));
+}
+
+at::Tensor unit_length(const at::Tensor& vectors) {
+  return vectors / vectors.norm(2, {-1}, true).clamp_min(cosine_eps);
+}
+
+}  // namespace
+
+struct HubertModelImpl::Network {
+  Network(HubertModelImpl& module, const ModelConfig& config)
+      : parameters(module, config), conv(config, parameters), positions(config, parameters) {
+    for (int i = 0; i < config.layers; ++i) blocks.emplace_back(config, parameters, i);
+  }
+
+  ParameterTable parameters;
+  ConvStack conv;
+  PositionalConv positions;
+  std::vector<TransformerBlock> blocks;
+};
+
+HubertModelImpl::HubertModelImpl(const ModelConfig& config)
+    : config_(config), network_(std::make_unique<Network>(*this, config_)) {
+  initialise_parameters(network_->parameters, config_);
+}
+
+HubertModelImpl::HubertModelImpl(const ModelWeights& weights)
+    : config_(weights.config), network_(std::make_unique<Network>(*this, config_)) {
+  load(weights);
+}
+
+HubertModelImpl::~HubertModelImpl() = default;
+
+HubertStates HubertModelImpl::forward(const at::Tensor& waveforms, const std::vector<int64_t>& lengths,
+                                      const HubertForwardOptions& options) {
+  const ParameterTable& parameters = network_->parameters;
+  const FrameLengths frames = frame_lengths(config_, lengths);
+  at::Tensor padding, attend;
+  if (!frames.equal()) {
+    padding = frames.padding(waveforms.device());
+    attend = padding.logical_not().view({-1, 1, 1, frames.longest});
+  }
+  HubertStates states;
+  states.frames = frames.valid;
+
+  {
+    const at::AutoGradMode with_gradient(at::GradMode::is_enabled() && options.feature_grad_mult > 0);
+    states.conv = network_->conv.forward(waveforms, lengths);
+  }
+  if (states.conv.requires_grad() && options.feature_grad_mult != 1) {
+    const double factor = options.feature_grad_mult;
+    states.conv.register_hook([factor](const at::Tensor& gradient) { return gradient * factor; });
+  }
+  if (options.feature_penalty) states.feature_penalty = mean_square(states.conv, padding, frames);
+
+  at::Tensor x = states.conv;
+  if (config_.projection_norm) {
+    const at::Tensor weight = parameters["feature_projection.layer_norm.weight"];
+    x = at::layer_norm(x, weight.sizes(), weight, parameters["feature_projection.layer_norm.bias"],
+                       config_.norm_eps);
+  }
+  states.proj = at::linear(x, parameters["feature_projection.projection.weight"],
+                           parameters["feature_projection.projection.bias"]);
+
+  x = at::dropout(states.proj, config_.projection_dropout, is_training());
+  if (options.time_mask.defined()) {
+    const at::Tensor mask_embedding = parameters["masked_spec_embed"];
+    if (!mask_embedding.defined()) fail("this model has no mask embedding, so its input cannot be masked");
+    x = at::where(options.time_mask.unsqueeze(2), mask_embedding, x);
+  }
+  if (padding.defined()) x = x.masked_fill(padding.unsqueeze(2), 0);
+
+  const auto encoder_norm = [&](const at::Tensor& y) {
+    const at::Tensor weight = parameters["encoder.layer_norm.weight"];
+    return at::layer_norm(y, weight.sizes(), weight, parameters["encoder.layer_norm.bias"], config_.norm_eps);
+  };
+  x = network_->positions.add_to(x);
+  if (!config_.pre_norm) x = encoder_norm(x);
+  x = at::dropout(x, config_.hidden_dropout, is_training());
+  states.enc.push_back(x);
+
+  const int blocks = options.last_block < 0 ? config_.layers : std::min(options.last_block, config_.layers);
+  for (int i = 0; i < blocks; ++i) {
+    const bool dropped =
+        is_training() && config_.layerdrop > 0 && torch::rand({1}).item<double>() < config_.layerdrop;
+    if (!dropped) x = network_->blocks[static_cast<size_t>(i)].forward(x, attend, is_training());
+    states.enc.push_back(x);
+  }
+  if (blocks == config_.layers) states.final = config_.pre_norm ? encoder_norm(x) : x;
+  return states;
+}
+
+at::Tensor HubertModelImpl::label_logits(const at::Tensor& states) {
+  const ParameterTable& parameters = network_->parameters;
+  const at::Tensor embeddings = parameters["label_embeddings"];
+  if (!embeddings.defined()) fail("this model has no label head");
+  const at::Tensor projected =
+      at::linear(states, parameters["final_proj.weight"], parameters["final_proj.bias"]).to(torch::kFloat32);
+  return at::matmul(unit_length(projected), unit_length(embeddings.to(torch::kFloat32)).t()) /
+         logit_temperature;
+}
+
+void HubertModelImpl::load(const ModelWeights& weights) {
+  copy_into_parameters(weights, network_->parameters);
+}
+
+ModelWeights HubertModelImpl::weights() const {
+  ModelWeights weights;
+  weights.config = config_;
+  for (const auto& [name, parameter] : network_->parameters.all()) {
+    const at::Tensor values = parameter.detach().to(torch::kCPU, torch::kFloat32).contiguous();
+    const float* begin = values.data_ptr<float>();
+    weights.tensors[name] = {values.sizes().vec(), std::vector<float>(begin, begin + values.numel())};
+  }
+  return weights;
+}
+
+at::Tensor pad_waveforms(const std::vector<std::vector<float>>& waveforms) {
+  size_t longest = 0;
+  for (const auto& waveform : waveforms) longest = std::max(longest, waveform.size());
+  const at::Tensor padded =
+      torch::zeros({static_cast<int64_t>(waveforms.size()), static_cast<int64_t>(longest)});
+  for (size_t i = 0; i < waveforms.size(); ++i) {
+    std::copy(waveforms[i].begin(), waveforms[i].end(), padded.data_ptr<float>() + i * longest);
+  }
+  return padded;
+}
+
+at::Device parse_device(const std::string& text) {
+  if (text == "cpu") return at::kCPU;
+  static const std::regex cuda("cuda(:([0-9]{1,3}))?");
+  std::smatch parts;
+  if (!std::regex_match(text, parts, cuda)) fail_usage("device {} is not known (cpu, cuda, cuda:1)", text);
+  if (!torch::cuda::is_available()) fail("device {}: there is no CUDA here; use --device cpu", text);
+  const int index = parts[2].matched ? std::stoi(parts[2]) : 0;
+  const auto present = static_cast<int>(torch::cuda::device_count());
+  if (index >= present) fail("device {}: there are only {} CUDA devices here, counted from 0", text, present);
+  return {at::kCUDA, static_cast<c10::DeviceIndex>(index)};
+}
+
+}  // namespace retort

@@ -1,0 +1,95 @@
+"""What the golden runs share: running a tool, asserting how it fails, and making small audio files."""
+
+import json
+import math
+import os
+import shutil
+import struct
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+from typing import NamedTuple
+
+BIN = Path(os.environ.get("RETORT_BIN", "build/bin")).resolve()
+WITH_TORCH = os.environ.get("RETORT_WITH_TORCH", "1") == "1"
+FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
+
+needs_torch = unittest.skipUnless(WITH_TORCH, "this build has no LibTorch")
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+class ToolTest(unittest.TestCase):
+    """Gives each test a fresh folder and ways to run the tools in it."""
+
+    maxDiff = None
+
+    def setUp(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="retort-test-"))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+
+    def tool(self, name, *args, stdin=None, env=None, preexec=None):
+        """Runs a tool in the test's folder. A tool that was not built is a failure, not a skip."""
+        done = subprocess.run([str(BIN / name), *map(str, args)], cwd=self.folder, text=True, capture_output=True,
+                              input=stdin, env={**os.environ, **(env or {})}, preexec_fn=preexec, timeout=600)
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def succeeds(self, name, *args, **options):
+        result = self.tool(name, *args, **options)
+        self.assertEqual(result.code, 0, f"{name} {args}: {result.err}")
+        return result
+
+    def fails(self, code, text, name, *args, **options):
+        """The tool exits with `code`; its last line on stderr is `name: ...` and contains `text`; stdout is empty.
+
+        Log lines ("name [subsystem] ...") may come before it, other lines may not.
+        """
+        result = self.tool(name, *args, **options)
+        self.assertEqual(result.code, code, f"{name} {args}: {result.err}")
+        lines = result.err.splitlines()
+        self.assertTrue(lines, "nothing on stderr")
+        self.assertTrue(lines[-1].startswith(f"{name}: "), result.err)
+        self.assertIn(text, lines[-1])
+        for line in lines[:-1]:
+            self.assertTrue(line.startswith(f"{name} ["), result.err)
+        self.assertEqual(result.out, "")
+        return result
+
+    def leaves_nothing(self, *paths):
+        """None of the paths exists, and no temporary file was left in the folder."""
+        for path in paths:
+            self.assertFalse((self.folder / path).exists(), path)
+        self.assertEqual([str(p) for p in self.folder.rglob("*.tmp")], [])
+
+    def bytes_of(self, folder):
+        """Every file below a folder: relative name -> bytes."""
+        root = self.folder / folder
+        return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
+
+    def read_json(self, path):
+        return json.loads((self.folder / path).read_text())
+
+
+def tone(seconds, frequency=220.0, rate=16000, level=0.3):
+    """A tone with a slow wobble, so that no two frames are the same."""
+    return [level * math.sin(2 * math.pi * frequency * t / rate) * (0.6 + 0.4 * math.sin(7.3 * t / rate))
+            for t in range(int(seconds * rate))]
+
+
+def write_wav(path, samples, rate=16000, channels=1, floats=False):
+    """Writes samples in [-1, 1] (interleaved where channels > 1) as 16-bit or float WAV."""
+    if floats:
+        data = struct.pack(f"<{len(samples)}f", *samples)
+    else:
+        data = struct.pack(f"<{len(samples)}h", *[max(-32768, min(32767, round(32767 * s))) for s in samples])
+    width = 4 if floats else 2
+    form = struct.pack("<HHIIHH", 3 if floats else 1, channels, rate, rate * channels * width, channels * width,
+                       8 * width)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_bytes(b"RIFF" + struct.pack("<I", 36 + len(data)) + b"WAVEfmt " + struct.pack("<I", 16) + form +
+                           b"data" + struct.pack("<I", len(data)) + data)
