@@ -14,6 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view corpus_extension = ".jsonl";
+constexpr int64_t most_samples = int64_t{1} << 40;  // two years at 16 kHz; resampled_length is safe with it
 
 Utterance parse_utterance(const std::string& line, const fs::path& folder, const std::string& where) {
   Json json = parse_json(line, where);
@@ -26,7 +27,7 @@ Utterance parse_utterance(const std::string& line, const fs::path& folder, const
   utterance.rate = json_get_or<int>(json, "rate", model_rate, where);
   utterance.channel = json_get_or<int>(json, "channel", -1, where);
   if (utterance.id.empty()) fail("{}: \"id\" is empty", where);
-  if (utterance.start < 0 || utterance.samples < 0 || utterance.rate < 1)
+  if (utterance.start < 0 || utterance.samples < 0 || utterance.samples > most_samples || utterance.rate < 1)
     fail("{}: \"start\", \"samples\" or \"rate\" is out of range", where);
   for (const char* key : {"id", "path", "start", "samples", "rate", "channel"}) json.erase(key);
   utterance.extra = std::move(json);

@@ -1,6 +1,7 @@
 #include "corpus/kaldi_data.h"
 
 #include <charconv>
+#include <cmath>
 #include <unordered_map>
 
 #include "base/files.h"
@@ -58,6 +59,13 @@ Number parse_number(const std::string& text, const std::string& where) {
   return number;
 }
 
+double parse_seconds(const std::string& text, const std::string& where) {
+  constexpr double longest = 1e9;
+  const auto seconds = parse_number<double>(text, where);
+  if (!(std::abs(seconds) < longest)) fail("{}: {} is not a time in seconds", where, text);
+  return seconds;
+}
+
 bool is_archive_offset(const std::string& path) {
   const std::size_t colon = path.rfind(':');
   return colon != std::string::npos && colon + 1 < path.size() &&
@@ -89,8 +97,8 @@ std::vector<Candidate> read_segments(const fs::path& path, const std::vector<Can
     segment.id = line.key;
     segment.path = found->second;
     segment.is_segment = true;
-    segment.start = parse_number<double>(fields[1], line.where);
-    segment.end = parse_number<double>(fields[2], line.where);
+    segment.start = parse_seconds(fields[1], line.where);
+    segment.end = parse_seconds(fields[2], line.where);
     if (fields.size() == 4) segment.channel = parse_number<int>(fields[3], line.where);
     segments.push_back(std::move(segment));
   }

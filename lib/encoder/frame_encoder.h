@@ -44,6 +44,9 @@ class FrameEncoder {
   virtual double batch_seconds() const = 0;
 };
 
+// Whether this names filter bank features instead of a model folder.
+bool is_feature_name(const std::string& model);
+
 std::unique_ptr<FrameEncoder> make_frame_encoder(const EncoderOptions& options);
 
 }  // namespace retort

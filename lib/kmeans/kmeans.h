@@ -60,6 +60,9 @@ std::string resolve_kmeans_engine(const std::string& engine, const std::string& 
 // Frames that are not finite, and K above the number of distinct frames, are Errors.
 KmeansResult run_kmeans(const FrameSource& source, const KmeansOptions& options);
 
+// How many of a source's frames the options train on.
+int64_t training_frames(int64_t frames, const KmeansOptions& options);
+
 // Nearest centroids of many rows. Equal distances go to the lower index.
 class Assigner {
  public:

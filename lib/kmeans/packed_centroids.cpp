@@ -14,19 +14,17 @@ namespace {
 constexpr int64_t tile_rows = 6;     // with two AVX2 registers each: twelve sums in sixteen registers
 constexpr int64_t block_rows = 192;  // as many centred rows as stay in the second-level cache beside a panel
 
-RETORT_INLINE Float16 load(const float* values) {
-  Float16 vector;
-  std::memcpy(&vector, values, sizeof vector);
-  return vector;
-}
+// By reference: how a vector this wide is returned depends on the instruction set.
+RETORT_INLINE void load(const float* values, Float16& vector) { std::memcpy(&vector, values, sizeof vector); }
 
 // Scores of `rows` (tile_rows of them) against one panel.
 RETORT_INLINE void score_tile(const float* const* rows, const float* panel, const float* norms,
                                                       int64_t dim, Float16* scores) {
   Float16 sums[tile_rows];
-  for (Float16& sum : sums) sum = load(norms);
+  for (Float16& sum : sums) load(norms, sum);
   for (int64_t j = 0; j < dim; ++j) {
-    const Float16 weights = load(panel + j * PackedCentroids::panel_width);
+    Float16 weights;
+    load(panel + j * PackedCentroids::panel_width, weights);
 #pragma GCC unroll 6
     for (int64_t r = 0; r < tile_rows; ++r) sums[r] += rows[r][j] * weights;
   }
@@ -46,8 +44,12 @@ RETORT_CLONES void search_panel(const float* rows, int64_t count, int64_t dim, c
 }
 
 RETORT_CLONES void score_row(const float* row, int64_t dim, const float* panel, const float* norms, float* scores) {
-  Float16 sum = load(norms);
-  for (int64_t j = 0; j < dim; ++j) sum += row[j] * load(panel + j * PackedCentroids::panel_width);
+  Float16 sum, weights;
+  load(norms, sum);
+  for (int64_t j = 0; j < dim; ++j) {
+    load(panel + j * PackedCentroids::panel_width, weights);
+    sum += row[j] * weights;
+  }
   std::memcpy(scores, &sum, sizeof sum);
 }
 

@@ -37,7 +37,8 @@ class WeightFiles {
   static std::set<std::string> files_of(const std::filesystem::path& index) {
     const std::string where = index.string();
     std::set<std::string> names;
-    for (const auto& [tensor, file] : json_get<Json>(read_json(index), "weight_map", where).items()) {
+    const Json weight_map = json_get<Json>(read_json(index), "weight_map", where);
+    for (const auto& [tensor, file] : weight_map.items()) {
       if (!file.is_string() || file.get<std::string>().find('/') != std::string::npos) {
         fail("{}: the file of {} should be a name in this folder, it is {}", where, tensor, file.dump());
       }

@@ -34,7 +34,7 @@ at::Tensor mean_square(const at::Tensor& features, const at::Tensor& padding, co
 }
 
 at::Tensor unit_length(const at::Tensor& vectors) {
-  return vectors / vectors.norm(2, {-1}, true).clamp_min(cosine_eps);
+  return vectors / at::linalg_vector_norm(vectors, 2, at::IntArrayRef{-1}, true).clamp_min(cosine_eps);
 }
 
 }  // namespace

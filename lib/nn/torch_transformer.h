@@ -23,7 +23,7 @@ class PositionalConv {
 
   // The weight of the last forward without gradient, as long as its parts do not change.
   mutable at::Tensor cached_;
-  mutable std::pair<uint32_t, uint32_t> cached_versions_;
+  mutable std::pair<int64_t, int64_t> cached_versions_;
 };
 
 class TransformerBlock {

@@ -186,7 +186,11 @@ void write_outputs(const PrepareOptions& options, const Prepared& prepared) {
   const fs::path folder = fs::absolute(output).lexically_normal().parent_path();
   const std::string corpus = corpus_text(prepared.utterances, folder);
   const std::string rejected = rejected_text(prepared.rejected, folder);
-  if (!corpus.empty() && holds(output, corpus) && holds(rejected_output, rejected)) {
+  if (corpus.empty()) {  // the job fails; a corpus from before is none of its business
+    replace_file(rejected_output, rejected);
+    return;
+  }
+  if (holds(output, corpus) && holds(rejected_output, rejected)) {
     log_info(subsystem, "{} is there already and would be the same: nothing to do", options.output);
     return;
   }
@@ -197,24 +201,21 @@ void write_outputs(const PrepareOptions& options, const Prepared& prepared) {
 }
 
 void log_summary(const Prepared& prepared, const CheckedFiles& files) {
-  std::set<std::string> used;
+  std::set<std::string> resampled;
+  std::set<std::string> downmixed;
   std::set<std::string> speakers;
   double seconds = 0;
   for (const Utterance& utterance : prepared.utterances) {
-    used.insert(utterance.path.string());
+    const std::string path = utterance.path.string();
     seconds += static_cast<double>(utterance.samples) / utterance.rate;
+    if (utterance.rate != model_rate) resampled.insert(path);
+    if (utterance.channel < 0 && files.at(path).info.channels > 1) downmixed.insert(path);
     if (utterance.extra.contains("speaker")) speakers.insert(utterance.extra["speaker"].dump());
   }
-  std::size_t resampled = 0;
-  std::size_t downmixed = 0;
-  for (const std::string& path : used) {
-    resampled += files.at(path).info.rate != model_rate;
-    downmixed += files.at(path).info.channels > 1;
-  }
-  if (resampled > 0)
-    log_info(subsystem, "{} files are not at 16 kHz and will be resampled when read", resampled);
-  if (downmixed > 0)
-    log_info(subsystem, "{} files have several channels and will be mixed down when read", downmixed);
+  if (!resampled.empty())
+    log_info(subsystem, "{} files are not at 16 kHz and will be resampled when read", resampled.size());
+  if (!downmixed.empty())
+    log_info(subsystem, "{} files have several channels and will be mixed down when read", downmixed.size());
   log_info(subsystem, "{} utterances, {:.2f} hours, {} speakers, {} left out", prepared.utterances.size(),
            seconds / 3600, speakers.size(), prepared.rejected.size());
 }

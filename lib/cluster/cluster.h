@@ -1,0 +1,24 @@
+// A codebook from features, or straight from audio.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "encoder/frame_encoder.h"
+#include "kmeans/kmeans.h"
+
+namespace retort {
+
+struct ClusterOptions {
+  std::vector<std::string> inputs;  // a frame store or .npy; with encoder.model a corpus or audio files
+  EncoderOptions encoder;           // model "": the input is features
+  KmeansOptions kmeans;             // its device and threads are the encoder's too
+  std::string output;               // codebook folder
+  double max_bad = 0.001;           // from audio: share of bad utterances above which the job fails
+  bool overwrite = false;
+};
+
+// Returns the report that the tool prints: what codebook.json says, and the seconds of each phase.
+Json run_cluster(const ClusterOptions& options);
+
+}  // namespace retort

@@ -1,0 +1,74 @@
+#include "encoder/frame_encoder.h"
+
+#include "audio/fbank.h"
+#include "base/threads.h"
+#include "encoder/model_encoder.h"
+
+namespace retort {
+namespace {
+
+// Utterances that one call spreads over threads; features have no batches of their own.
+constexpr double feature_batch_seconds = 600;
+
+// mfcc or fbank of each utterance alone.
+class FeatureEncoder : public FrameEncoder {
+ public:
+  explicit FeatureEncoder(const EncoderOptions& options)
+      : kind_(options.model), threads_(options.threads > 0 ? options.threads : available_threads()) {
+    if (!options.layers.empty() && options.layers != kind_)
+      fail_usage("--layer {}: {} has no layers; leave it out", options.layers, kind_);
+    if (options.device != "cpu") fail_usage("--device {}: {} is computed on the cpu only", options.device, kind_);
+    if (options.mel_bins < 4 || options.mel_bins > 256)
+      fail_usage("--mel-bins {}: should be 4 to 256", options.mel_bins);
+    mfcc_.deltas = options.deltas;
+    fbank_.mel_bins = options.mel_bins;
+    const int64_t dim = is_mfcc() ? mfcc_.coefficients * (mfcc_.deltas ? 3 : 1) : fbank_.mel_bins;
+    outputs_.push_back({kind_, dim, feature_hop});
+  }
+
+  const std::vector<EncoderOutput>& outputs() const override { return outputs_; }
+  int64_t frames(int64_t samples) const override { return fbank_frames(samples); }
+  double batch_seconds() const override { return feature_batch_seconds; }
+
+  std::vector<std::vector<Matrix>> encode(const std::vector<std::vector<float>>& waveforms) override {
+    std::vector<std::vector<Matrix>> encoded(waveforms.size());
+    parallel_for(waveforms.size(), threads_, [&](std::size_t i) {
+      encoded[i].push_back(is_mfcc() ? mfcc(waveforms[i], mfcc_) : fbank(waveforms[i], fbank_));
+    });
+    return encoded;
+  }
+
+  FrameOrigin origin(std::size_t) const override {
+    FrameOrigin origin;
+    origin.model = fmt::format("{}-{}", kind_, outputs_.front().dim);
+    origin.layer = kind_;
+    origin.wave_norm = "none";
+    origin.batching = "exact";
+    origin.hop = feature_hop;
+    return origin;
+  }
+
+ private:
+  bool is_mfcc() const { return kind_ == "mfcc"; }
+
+  std::string kind_;
+  int threads_;
+  MfccOptions mfcc_;
+  FbankOptions fbank_;
+  std::vector<EncoderOutput> outputs_;
+};
+
+}  // namespace
+
+bool is_feature_name(const std::string& model) { return model == "mfcc" || model == "fbank"; }
+
+std::unique_ptr<FrameEncoder> make_frame_encoder(const EncoderOptions& options) {
+  if (is_feature_name(options.model)) return std::make_unique<FeatureEncoder>(options);
+#ifdef RETORT_WITH_TORCH
+  return make_model_encoder(options);
+#else
+  fail("{}: this build has no LibTorch, which model features need (mfcc and fbank need none)", options.model);
+#endif
+}
+
+}  // namespace retort

@@ -1,0 +1,77 @@
+#include "extract/extract.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/bad_items.h"
+#include "base/log.h"
+#include "corpus/corpus.h"
+#include "encoder/audio_frames.h"
+#include "store/frame_store.h"
+
+namespace retort {
+namespace {
+
+// One store that the job writes a part of.
+struct Target {
+  std::filesystem::path folder;
+  StoreInfo info;
+  bool done = false;
+};
+
+std::vector<Target> make_targets(const ExtractOptions& options, const FrameEncoder& encoder, const Corpus& corpus,
+                                 const Shard& shard) {
+  std::vector<Target> targets;
+  const std::vector<EncoderOutput>& outputs = encoder.outputs();
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    Target target;
+    target.folder = outputs.size() == 1 ? std::filesystem::path(options.output)
+                                        : std::filesystem::path(options.output) / outputs[i].layer;
+    target.info.dtype = options.dtype;
+    target.info.dim = outputs[i].dim;
+    target.info.origin = encoder.origin(i);
+    target.info.origin.corpus = corpus.hash();
+    if (!options.dry_run) target.done = part_is_done(target.folder, target.info, shard, options.overwrite);
+    targets.push_back(std::move(target));
+  }
+  return targets;
+}
+
+void log_plan(const ExtractOptions& options, const FrameEncoder& encoder, const Corpus& corpus, Range range) {
+  int64_t frames = 0, values = 0;
+  for (std::size_t i = range.begin; i < range.end; ++i) frames += encoder.frames(corpus.utterances()[i].model_samples());
+  for (const EncoderOutput& output : encoder.outputs()) values += frames * output.dim;
+  log_info("extract", "{} utterances, {} frames, {} bytes of values into {}", range.size(), frames,
+           values * (options.dtype == "f32" ? 4 : 2), options.output);
+}
+
+}  // namespace
+
+void run_extract(const ExtractOptions& options) {
+  const Shard shard = parse_shard(options.shard);
+  const Corpus corpus = read_corpus_input(options.inputs);
+  const std::unique_ptr<FrameEncoder> encoder = make_frame_encoder(options.encoder);
+  const Range range = corpus.range(shard);
+  log_plan(options, *encoder, corpus, range);
+  const std::vector<Target> targets = make_targets(options, *encoder, corpus, shard);
+  if (options.dry_run) return;
+  if (std::all_of(targets.begin(), targets.end(), [](const Target& target) { return target.done; })) {
+    log_info("extract", "{} is there already: nothing to do", (targets.front().folder / shard.stem()).string());
+    return;
+  }
+
+  std::vector<std::unique_ptr<FramePartWriter>> writers;
+  for (const Target& target : targets)
+    writers.push_back(target.done ? nullptr : std::make_unique<FramePartWriter>(target.folder, target.info, shard));
+  BadItems bad("extract", options.max_bad);
+  for_each_encoded(corpus, range, *encoder, options.encoder.threads, "extract", bad, [&](EncodedUtterance utterance) {
+    for (std::size_t i = 0; i < writers.size(); ++i)
+      if (writers[i]) writers[i]->add_features(utterance.utterance->id, utterance.samples, utterance.outputs[i]);
+  });
+  bad.judge(range.size());
+  for (const auto& writer : writers)
+    if (writer) writer->commit(bad.reasons());
+  log_info("extract", "{} of {} utterances written", range.size() - bad.count(), range.size());
+}
+
+}  // namespace retort

@@ -1,0 +1,64 @@
+#include "label/label_sink.h"
+
+#include <fmt/ranges.h>
+
+#include <iostream>
+#include <optional>
+
+#include "base/files.h"
+
+namespace retort {
+namespace {
+
+class StoreSink : public LabelSink {
+ public:
+  StoreSink(const std::string& output, const StoreInfo& info, const Shard& shard) : writer_(output, info, shard) {}
+  void add(const std::string& id, int64_t samples, std::span<const int32_t> labels) override {
+    writer_.add_labels(id, samples, labels);
+  }
+  void commit(const Json& bad) override { writer_.commit(bad); }
+
+ private:
+  FramePartWriter writer_;
+};
+
+class TextSink : public LabelSink {
+ public:
+  TextSink(const std::string& output, bool overwrite) : with_ids_(!output.ends_with(".km")) {
+    if (output == "-") return;
+    refuse_existing(output, overwrite);
+    file_.emplace(output);
+  }
+  void add(const std::string& id, int64_t, std::span<const int32_t> labels) override {
+    std::string line = with_ids_ ? id : "";
+    if (with_ids_ && !labels.empty()) line += ' ';
+    line += fmt::format("{}\n", fmt::join(labels, " "));
+    if (file_)
+      file_->write(line);
+    else if (!(std::cout << line << std::flush))
+      fail("standard output: writing failed");
+  }
+  void commit(const Json&) override {
+    if (file_) file_->commit();
+  }
+
+ private:
+  bool with_ids_;
+  std::optional<AtomicFile> file_;
+};
+
+}  // namespace
+
+bool is_text_output(const std::string& output) {
+  return output == "-" || output.ends_with(".km") || output.ends_with(".txt");
+}
+
+std::unique_ptr<LabelSink> make_text_sink(const std::string& output, bool overwrite) {
+  return std::make_unique<TextSink>(output, overwrite);
+}
+
+std::unique_ptr<LabelSink> make_store_sink(const std::string& output, const StoreInfo& info, const Shard& shard) {
+  return std::make_unique<StoreSink>(output, info, shard);
+}
+
+}  // namespace retort

@@ -1,0 +1,27 @@
+// Where labels go: a part of a store, or lines of text.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/json.h"
+#include "store/frame_store.h"
+
+namespace retort {
+
+class LabelSink {
+ public:
+  virtual ~LabelSink() = default;
+  virtual void add(const std::string& id, int64_t samples, std::span<const int32_t> labels) = 0;
+  virtual void commit(const Json& bad) = 0;
+};
+
+// True where `output` names text instead of a store: "-" (standard output), .km (labels alone), .txt (id, labels).
+bool is_text_output(const std::string& output);
+
+std::unique_ptr<LabelSink> make_text_sink(const std::string& output, bool overwrite);
+std::unique_ptr<LabelSink> make_store_sink(const std::string& output, const StoreInfo& info, const Shard& shard);
+
+}  // namespace retort

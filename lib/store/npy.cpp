@@ -1,0 +1,207 @@
+#include "store/npy.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+#include "base/error.h"
+#include "store/half.h"
+
+namespace retort {
+namespace {
+
+constexpr std::string_view magic = "\x93NUMPY";
+constexpr std::size_t largest_header = 1 << 20;
+
+// Reads the Python dictionary of a header: {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }.
+class HeaderParser {
+ public:
+  HeaderParser(std::string_view text, const std::string& where) : text_(text), where_(where) {}
+
+  NpyHeader parse() {
+    NpyHeader header;
+    bool descr = false, order = false, shape = false;
+    expect('{');
+    while (!accept('}')) {
+      const std::string key = quoted();
+      expect(':');
+      if (key == "descr" && !descr) {
+        header.descr = quoted();
+        descr = true;
+      } else if (key == "fortran_order" && !order) {
+        header.fortran_order = boolean();
+        order = true;
+      } else if (key == "shape" && !shape) {
+        header.shape = tuple();
+        shape = true;
+      } else {
+        wrong();
+      }
+      if (!accept(',') && peek() != '}') wrong();
+    }
+    if (!descr || !order || !shape) wrong();
+    return header;
+  }
+
+ private:
+  [[noreturn]] void wrong() const { fail("{}: the .npy header cannot be understood", where_); }
+
+  char peek() {
+    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n')) ++at_;
+    return at_ < text_.size() ? text_[at_] : '\0';
+  }
+  bool accept(char wanted) {
+    if (peek() != wanted) return false;
+    ++at_;
+    return true;
+  }
+  void expect(char wanted) {
+    if (!accept(wanted)) wrong();
+  }
+  std::string quoted() {
+    const char quote = peek();
+    if (quote != '\'' && quote != '"') wrong();
+    const std::size_t end = text_.find(quote, at_ + 1);
+    if (end == std::string_view::npos) wrong();
+    const std::string value(text_.substr(at_ + 1, end - at_ - 1));
+    at_ = end + 1;
+    return value;
+  }
+  bool boolean() {
+    peek();
+    for (const auto& [word, value] : {std::pair{std::string_view("True"), true}, {"False", false}})
+      if (text_.substr(at_).starts_with(word)) {
+        at_ += word.size();
+        return value;
+      }
+    wrong();
+  }
+  std::vector<int64_t> tuple() {
+    std::vector<int64_t> values;
+    expect('(');
+    while (!accept(')')) {
+      peek();
+      int64_t value = 0;
+      const auto [end, error] = std::from_chars(text_.data() + at_, text_.data() + text_.size(), value);
+      if (error != std::errc{} || value < 0) wrong();
+      at_ = static_cast<std::size_t>(end - text_.data());
+      values.push_back(value);
+      if (!accept(',') && peek() != ')') wrong();
+    }
+    return values;
+  }
+
+  std::string_view text_;
+  const std::string& where_;
+  std::size_t at_ = 0;
+};
+
+template <class T>
+T value_at(const std::byte* data, int64_t index) {
+  T value;
+  std::memcpy(&value, data + index * static_cast<int64_t>(sizeof(T)), sizeof(T));
+  return value;
+}
+
+float as_float(const std::string& descr, const std::byte* data, int64_t index) {
+  if (descr == "<f4") return value_at<float>(data, index);
+  if (descr == "<f8") return static_cast<float>(value_at<double>(data, index));
+  if (descr == "<f2") return f32_from_f16(value_at<uint16_t>(data, index));
+  if (descr == "<i8") return static_cast<float>(value_at<int64_t>(data, index));
+  if (descr == "<i4") return static_cast<float>(value_at<int32_t>(data, index));
+  if (descr == "<u2") return static_cast<float>(value_at<uint16_t>(data, index));
+  return static_cast<float>(value_at<uint8_t>(data, index));
+}
+
+}  // namespace
+
+int64_t NpyHeader::count() const {
+  int64_t count = 1;
+  for (const int64_t size : shape) count *= size;
+  return count;
+}
+
+std::size_t NpyHeader::item_size() const { return static_cast<std::size_t>(descr.back() - '0'); }
+
+NpyHeader parse_npy_header(std::string_view bytes, const std::string& where) {
+  if (bytes.size() < 12 || !bytes.starts_with(magic)) fail("{}: is no .npy file", where);
+  const int version = bytes[6];
+  if (version < 1 || version > 3) fail("{}: .npy version {} is not known (1 to 3)", where, version);
+  uint32_t length = 0;
+  std::memcpy(&length, bytes.data() + 8, version == 1 ? 2 : 4);
+  const std::size_t begin = version == 1 ? 10 : 12;
+  if (length > largest_header || begin + length > bytes.size()) fail("{}: the .npy header is cut short", where);
+  NpyHeader header = HeaderParser(bytes.substr(begin, length), where).parse();
+  header.data_offset = begin + length;
+  static constexpr std::string_view known[] = {"<f4", "<f8", "<f2", "<i8", "<i4", "<u2", "|u1"};
+  if (std::find(std::begin(known), std::end(known), header.descr) == std::end(known))
+    fail("{}: values of type {} are not supported ({})", where, header.descr, fmt::join(known, " "));
+  uint64_t bytes_needed = header.item_size();
+  for (const int64_t size : header.shape)
+    if (__builtin_mul_overflow(bytes_needed, static_cast<uint64_t>(size), &bytes_needed))
+      fail("{}: the array's shape is impossible", where);
+  return header;
+}
+
+std::string npy_header(const std::string& descr, const std::vector<int64_t>& shape) {
+  std::string dims;
+  for (std::size_t i = 0; i < shape.size(); ++i) dims += (i > 0 ? ", " : "") + std::to_string(shape[i]);
+  if (shape.size() == 1) dims += ",";
+  std::string dict = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", descr, dims);
+  // As NumPy does, leave room for the first dimension to grow to 21 digits; then pad to a multiple of 64 with the newline.
+  const std::size_t first_digits = shape.empty() ? 0 : fmt::formatted_size("{}", shape[0]);
+  dict.append(21 - std::min<std::size_t>(21, first_digits), ' ');
+  constexpr std::size_t preamble = 10;
+  const std::size_t total = (preamble + dict.size() + 1 + 63) / 64 * 64;
+  dict.append(total - preamble - dict.size() - 1, ' ');
+  dict += '\n';
+  std::string header(magic);
+  header += {'\x01', '\x00', static_cast<char>(dict.size() & 255), static_cast<char>(dict.size() >> 8)};
+  return header + dict;
+}
+
+NpyFile::NpyFile(const std::filesystem::path& path) : name_(path.string()), file_(path) {
+  header_ = parse_npy_header({reinterpret_cast<const char*>(file_.data()), file_.size()}, name_);
+  const std::size_t wanted = static_cast<std::size_t>(header_.count()) * header_.item_size();
+  if (file_.size() - header_.data_offset < wanted)
+    fail("{}: is cut short ({} bytes of values, {} expected)", name_, file_.size() - header_.data_offset, wanted);
+  if (file_.size() - header_.data_offset > wanted)
+    fail("{}: {} bytes follow the array", name_, file_.size() - header_.data_offset - wanted);
+  if (header_.shape.empty() || header_.shape.size() > 2)
+    fail("{}: has {} dimensions, 1 or 2 were expected", name_, header_.shape.size());
+}
+
+int64_t NpyFile::rows() const { return header_.shape[0]; }
+int64_t NpyFile::columns() const { return header_.shape.size() == 2 ? header_.shape[1] : 1; }
+
+void NpyFile::read_rows(int64_t first, int64_t count, float* out) const {
+  if (first < 0 || count < 0 || first + count > rows())
+    fail("{}: rows {} to {} were asked of {}", name_, first, first + count, rows());
+  const int64_t width = columns();
+  if (header_.descr == "<f4" && !header_.fortran_order) {
+    std::memcpy(out, data() + static_cast<std::size_t>(first * width) * sizeof(float),
+                static_cast<std::size_t>(count * width) * sizeof(float));
+    return;
+  }
+  for (int64_t row = 0; row < count; ++row)
+    for (int64_t column = 0; column < width; ++column) {
+      const int64_t index = header_.fortran_order ? column * rows() + first + row : (first + row) * width + column;
+      out[row * width + column] = as_float(header_.descr, data(), index);
+    }
+}
+
+Matrix read_npy_matrix(const std::filesystem::path& path) {
+  const NpyFile file(path);
+  Matrix matrix(file.rows(), file.columns());
+  file.read_rows(0, file.rows(), matrix.data());
+  return matrix;
+}
+
+void write_npy_matrix(const std::filesystem::path& path, const Matrix& matrix) {
+  AtomicFile file(path);
+  file.write(npy_header("<f4", {matrix.rows(), matrix.columns()}));
+  file.write(matrix.data(), static_cast<std::size_t>(matrix.rows() * matrix.columns()) * sizeof(float));
+  file.commit();
+}
+
+}  // namespace retort

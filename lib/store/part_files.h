@@ -1,0 +1,44 @@
+// The three files of a store's part, and what its sidecar says.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "store/frame_store.h"
+
+namespace retort {
+
+inline constexpr const char* frames_format = "retort-frames-1";
+
+struct PartFiles {
+  Shard shard;
+  std::filesystem::path npy, jsonl, json;
+
+  PartFiles(const std::filesystem::path& folder, const Shard& part);
+};
+
+struct PartSidecar {
+  StoreInfo info;
+  Shard shard;
+  int64_t utterances = 0;
+  int64_t frames = 0;
+  std::string npy_hash;
+  std::string jsonl_hash;
+};
+
+// Parts whose sidecar is there, in any order of shard counts, sorted.
+std::vector<PartFiles> find_parts(const std::filesystem::path& folder);
+
+// All parts of a whole store, in order; an Error naming the first that is missing or does not belong.
+std::vector<PartFiles> whole_parts(const std::filesystem::path& folder);
+
+PartSidecar read_sidecar(const PartFiles& files);
+
+// The lines of the part's .jsonl, checked against each other and the sidecar's counts.
+std::vector<StoredUtterance> read_part_utterances(const PartFiles& files, const PartSidecar& sidecar);
+
+// NumPy's name of the type that the store's values have in its .npy files.
+std::string part_descr(const StoreInfo& info);
+
+}  // namespace retort

@@ -1,0 +1,134 @@
+#include <cmath>
+
+#include "base/hash.h"
+#include "store/half.h"
+#include "store/npy.h"
+#include "store/part_files.h"
+
+namespace retort {
+namespace {
+
+void refuse_not_finite(const std::string& id, const Matrix& frames) {
+  for (int64_t row = 0; row < frames.rows(); ++row)
+    for (const float value : frames.row(row))
+      if (!std::isfinite(value)) fail("{}: frame {} holds a value that is not finite", id, row);
+}
+
+// Values as the store writes them; f16 refuses what is beyond its range.
+std::vector<uint16_t> to_16_bit(const std::string& id, std::span<const float> values, const std::string& dtype) {
+  std::vector<uint16_t> bits(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    bits[i] = dtype == "f16" ? f16_from_f32(values[i]) : bf16_from_f32(values[i]);
+    if (dtype == "f16" && (bits[i] & 0x7fff) == 0x7c00)
+      fail("{}: value {} is beyond f16; use --dtype f32 or bf16", id, values[i]);
+  }
+  return bits;
+}
+
+std::vector<int64_t> shape_of(const StoreInfo& info, int64_t frames) {
+  return info.kind == StoreKind::labels ? std::vector<int64_t>{frames} : std::vector<int64_t>{frames, info.dim};
+}
+
+}  // namespace
+
+struct FramePartWriter::State {
+  StoreInfo info;
+  PartFiles files;
+  AtomicFile npy;
+  AtomicFile jsonl;
+  std::string header;
+  Hasher rows_hash;  // of the values; the header follows from the counts
+  Hasher jsonl_hash;
+  int64_t utterances = 0;
+  int64_t frames = 0;
+
+  State(const std::filesystem::path& folder, const StoreInfo& store, const Shard& shard)
+      : info(store), files(folder, shard), npy(files.npy), jsonl(files.jsonl),
+        header(npy_header(part_descr(store), shape_of(store, 0))) {
+    npy.write(header);
+  }
+
+  void add(const std::string& id, int64_t samples, int64_t rows, const void* data, std::size_t bytes) {
+    npy.write(data, bytes);
+    rows_hash.add(data, bytes);
+    const Json line = {{"id", id}, {"start", frames}, {"frames", rows}, {"samples", samples}, {"hash", hash_bytes(data, bytes)}};
+    const std::string text = line.dump() + "\n";
+    jsonl.write(text);
+    jsonl_hash.add(text);
+    frames += rows;
+    ++utterances;
+  }
+};
+
+FramePartWriter::FramePartWriter(const std::filesystem::path& folder, const StoreInfo& info, const Shard& shard)
+    : state_(std::make_unique<State>(folder, info, shard)) {}
+FramePartWriter::~FramePartWriter() = default;
+
+void FramePartWriter::add_features(const std::string& id, int64_t samples, const Matrix& frames) {
+  const StoreInfo& info = state_->info;
+  if (info.kind != StoreKind::features) fail("{}: features were given to a store of labels", id);
+  if (frames.rows() > 0 && frames.columns() != info.dim)
+    fail("{}: has frames of {} values, the store's have {}", id, frames.columns(), info.dim);
+  refuse_not_finite(id, frames);
+  if (info.dtype == "f32") {
+    state_->add(id, samples, frames.rows(), frames.data(), frames.values().size_bytes());
+  } else {
+    const std::vector<uint16_t> bits = to_16_bit(id, frames.values(), info.dtype);
+    state_->add(id, samples, frames.rows(), bits.data(), bits.size() * sizeof(uint16_t));
+  }
+}
+
+void FramePartWriter::add_labels(const std::string& id, int64_t samples, std::span<const int32_t> labels) {
+  const StoreInfo& info = state_->info;
+  if (info.kind != StoreKind::labels) fail("{}: labels were given to a store of features", id);
+  for (const int32_t label : labels)
+    if (label < 0 || label >= info.clusters) fail("{}: label {} is not below K = {}", id, label, info.clusters);
+  const auto count = static_cast<int64_t>(labels.size());
+  if (info.dtype == "i32") {
+    state_->add(id, samples, count, labels.data(), labels.size_bytes());
+  } else {
+    const std::vector<uint16_t> narrow(labels.begin(), labels.end());
+    state_->add(id, samples, count, narrow.data(), narrow.size() * sizeof(uint16_t));
+  }
+}
+
+void FramePartWriter::commit(const Json& bad) {
+  State& state = *state_;
+  const std::string header = npy_header(part_descr(state.info), shape_of(state.info, state.frames));
+  if (header.size() != state.header.size()) fail("{}: its header grew while it was written", state.files.npy.string());
+  state.npy.write_at(0, header);
+
+  Json sidecar = {{"format", frames_format}, {"version", RETORT_VERSION}};
+  sidecar.update(state.info.to_json());
+  sidecar["shard"] = fmt::format("{}/{}", state.files.shard.index, state.files.shard.count);
+  sidecar["utterances"] = state.utterances;
+  sidecar["frames"] = state.frames;
+  sidecar["bad"] = bad;
+  sidecar["hashes"] = {{"npy", state.rows_hash.hex()}, {"jsonl", state.jsonl_hash.hex()}};
+  state.npy.commit();
+  state.jsonl.commit();
+  write_json(state.files.json, sidecar);
+}
+
+bool part_is_done(const std::filesystem::path& folder, const StoreInfo& info, const Shard& shard, bool overwrite) {
+  const PartFiles wanted(folder, shard);
+  bool done = false;
+  for (const PartFiles& found : find_parts(folder)) {
+    const bool same_part = found.shard == shard;
+    if (overwrite) {
+      // Parts of the same run, which other jobs may be writing now, stay; what does not belong to it goes.
+      if (same_part || found.shard.count != shard.count)
+        for (const auto& file : {found.json, found.jsonl, found.npy}) std::filesystem::remove(file);
+      continue;
+    }
+    if (found.shard.count != shard.count)
+      fail("{}: was made in {} parts, now {}; use --overwrite or another folder", folder.string(), found.shard.count, shard.count);
+    const std::string difference = first_difference(read_sidecar(found).info.to_json(), info.to_json());
+    if (!difference.empty())
+      fail("{}: was made otherwise ({} now); use --overwrite or another folder", found.json.string(), difference);
+    if (same_part) done = std::filesystem::exists(wanted.npy) && std::filesystem::exists(wanted.jsonl);
+  }
+  return done;
+}
+
+}  // namespace retort

@@ -1,0 +1,62 @@
+#include "distill/recipe.h"
+
+#include <catch2/catch.hpp>
+
+#include "model/tensors.h"
+
+using namespace retort;
+
+TEST_CASE("every built-in recipe parses to what it says") {
+  REQUIRE(builtin_recipes() == std::vector<std::string>{"dicehubert", "hubert"});
+  for (const std::string& name : builtin_recipes()) {
+    const Json json = read_recipe(name);
+    CAPTURE(name);
+    CHECK(first_difference(json, parse_recipe(json, name).to_json()).empty());
+    CHECK(json["name"] == name);
+  }
+}
+
+TEST_CASE("the built-in students have the published sizes") {
+  CHECK(count_parameters(parse_recipe(read_recipe("hubert"), "hubert").student).backbone == 94371712);
+  CHECK(count_parameters(parse_recipe(read_recipe("dicehubert"), "dicehubert").student).backbone == 26873344);
+}
+
+TEST_CASE("an override replaces one value and keeps its kind") {
+  Json json = read_recipe("hubert");
+  apply_override(json, "student.hidden=144");
+  apply_override(json, "student.conv_channels=[48,48,48,48,48,64,64]");
+  apply_override(json, "optimizer.lr=1");
+  apply_override(json, "label_layer=enc9");
+  const Recipe recipe = parse_recipe(json, "test");
+  CHECK(recipe.student.hidden == 144);
+  CHECK(recipe.student.conv[6].channels == 64);
+  CHECK(recipe.optimizer.lr == 1.0);
+  CHECK(recipe.label_layer == "enc9");
+}
+
+TEST_CASE("an override that makes no sense is refused") {
+  Json json = read_recipe("hubert");
+  for (const char* wrong : {"student.hiden=1", "student=1", "student.hidden", "=1", "student.hidden=wide",
+                            "student.hidden=1.5", "student.pre_norm=1", "optimizer.lr=fast", "student.hidden.x=1"}) {
+    CAPTURE(wrong);
+    CHECK_THROWS_AS(apply_override(json, wrong), Error);
+  }
+  CHECK(json == read_recipe("hubert"));
+}
+
+TEST_CASE("a recipe with an unknown, missing or impossible value is refused") {
+  const Json good = read_recipe("hubert");
+  Json extra = good;
+  extra["student"]["colour"] = 1;
+  CHECK_THROWS_WITH(parse_recipe(extra, "r"), Catch::Contains("colour"));
+  Json missing = good;
+  missing["optimizer"].erase("lr");
+  CHECK_THROWS_WITH(parse_recipe(missing, "r"), Catch::Contains("lr"));
+  for (const auto& [key, value] : {std::pair{"student.heads", "7"}, {"student.layerdrop", "1.5"},
+                                   {"loss.masked", "-1.0"}, {"batch.max_seconds", "0.5"}, {"report_every", "0"}}) {
+    Json json = good;
+    apply_override(json, std::string(key) + "=" + value);
+    CAPTURE(key);
+    CHECK_THROWS_AS(parse_recipe(json, "r"), Error);
+  }
+}
