@@ -61,7 +61,8 @@ void initialise(const TensorSpec& spec, at::Tensor tensor, const ParameterTable&
         tensor.zero_();
       } else if (spec.name.ends_with("weight_v")) {
         tensor.normal_(0, std::sqrt(4.0 / (config.pos_kernel * config.hidden)));
-        parameters["encoder.pos_conv_embed.conv.weight_g"].copy_(at::linalg_vector_norm(tensor, 2, at::IntArrayRef{0, 1}, true));
+        parameters["encoder.pos_conv_embed.conv.weight_g"].copy_(
+            at::linalg_vector_norm(tensor, 2, at::IntArrayRef{0, 1}, true));
       }
       return;  // weight_g got its value with weight_v
     case TensorRole::encoder:

@@ -1,0 +1,157 @@
+#include "export/export.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <numbers>
+
+#include "audio/waveform.h"
+#include "base/error.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "encoder/frame_encoder.h"
+#include "model/model_folder.h"
+#include "store/half.h"
+
+namespace retort {
+namespace {
+
+// Most that exported features may be away from the model's own, as a share of their RMS. Weights of f32 are
+// the same bytes; rounding weights to 11 significant bits moves features by about a thousandth.
+constexpr double f32_tolerance = 1e-6;
+constexpr double f16_tolerance = 2e-2;
+
+// The model as it will be read back: without heads, values as the file's type holds them.
+ModelWeights exported_weights(ModelWeights model, const std::string& dtype) {
+  model.config.final_dim = 0;
+  model.config.classes = 0;
+  for (const char* head : {"final_proj.weight", "final_proj.bias", "label_embeddings"})
+    model.tensors.erase(head);
+  if (dtype == "f32") return model;
+  for (auto& [name, tensor] : model.tensors) {
+    for (float& value : tensor.values) {
+      const float rounded = f32_from_f16(f16_from_f32(value));
+      if (std::isinf(rounded)) fail("tensor {}: {} is beyond f16; export as f32", name, value);
+      value = rounded;
+    }
+  }
+  return model;
+}
+
+// Says where two models differ; empty where they do not.
+std::string difference(const ModelWeights& written, const ModelWeights& expected) {
+  const std::string config =
+      first_difference(hf_config_json(written.config), hf_config_json(expected.config));
+  if (!config.empty()) return "config.json: " + config;
+  if (written.config.wave_norm != expected.config.wave_norm) {
+    return fmt::format("waveform normalisation: {}, expected {}", written.config.wave_norm,
+                       expected.config.wave_norm);
+  }
+  for (const auto& [name, tensor] : expected.tensors) {
+    const auto found = written.tensors.find(name);
+    if (found == written.tensors.end()) return fmt::format("tensor {} is missing", name);
+    if (found->second.shape != tensor.shape || found->second.values != tensor.values) {
+      return fmt::format("tensor {} has other values", name);
+    }
+  }
+  return "";
+}
+
+// Two seconds of a rising tone with a little noise, the same on every machine.
+std::vector<float> synthetic_waveform() {
+  std::vector<float> samples(2 * model_rate);
+  uint32_t noise = 1;
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const double seconds = static_cast<double>(i) / model_rate;
+    noise = noise * 1664525u + 1013904223u;
+    const double hiss = static_cast<double>(noise >> 8) / (1 << 24) - 0.5;
+    const double phase = 2 * std::numbers::pi * (100 + 400 * seconds) * seconds;
+    samples[i] = static_cast<float>(0.3 * std::sin(phase) + 0.02 * hiss);
+  }
+  return samples;
+}
+
+Matrix final_features(const std::string& model, int threads) {
+  EncoderOptions options;
+  options.model = model;
+  options.layers = "final";
+  options.threads = threads;
+  return make_frame_encoder(options)->encode({synthetic_waveform()}).front().front();
+}
+
+// Largest distance between two feature matrices, over the RMS of the second.
+double relative_distance(const Matrix& ours, const Matrix& theirs) {
+  double square = 0, largest = 0;
+  for (size_t i = 0; i < theirs.values().size(); ++i) {
+    const double distance = std::abs(static_cast<double>(ours.values()[i]) - theirs.values()[i]);
+    largest = std::isnan(distance) ? std::numeric_limits<double>::infinity() : std::max(largest, distance);
+    square += static_cast<double>(theirs.values()[i]) * theirs.values()[i];
+  }
+  return largest / std::sqrt(square / static_cast<double>(theirs.values().size()));
+}
+
+void verify_features(const ExportOptions& options, const std::filesystem::path& written) {
+#ifdef RETORT_WITH_TORCH
+  const double distance = relative_distance(final_features(written.string(), options.threads),
+                                            final_features(options.model, options.threads));
+  const double tolerance = options.dtype == "f32" ? f32_tolerance : f16_tolerance;
+  if (!(distance <= tolerance)) {
+    fail(
+        "{}: features of the exported model are {:.2g} of their RMS away from the model's own, at most "
+        "{:.2g} is allowed",
+        options.output, distance, tolerance);
+  }
+  log_info("export", "features of a synthetic waveform: at most {:.2g} of their RMS away", distance);
+#else
+  log_warning("export", "{}: features were not compared, this build has no LibTorch", written.string());
+#endif
+}
+
+// True where the output is this very export. Anything else there is an Error, unless it is a model to be
+// overwritten.
+bool is_done(const ExportOptions& options, const ModelWeights& expected) {
+  const std::filesystem::path output = options.output;
+  if (!std::filesystem::exists(output)) return false;
+  if (!std::filesystem::exists(output / "config.json")) {
+    fail("{}: it exists and is no model folder; name another output", options.output);
+  }
+  if (options.overwrite) return false;
+  std::string differs;
+  try {
+    differs = difference(read_model(output), expected);
+  } catch (const Error& error) {
+    differs = error.what();
+  }
+  if (!differs.empty())
+    fail("{}: it exists and is another export ({}); --overwrite replaces it", options.output, differs);
+  return true;
+}
+
+}  // namespace
+
+void run_export(const ExportOptions& options) {
+  if (options.to != "hf") fail_usage("--to {}: should be hf", options.to);
+  const ModelWeights model = exported_weights(read_model(options.model), options.dtype);
+  if (is_done(options, model)) {
+    log_info("export", "{} is there already: nothing to do", options.output);
+    return;
+  }
+  const std::filesystem::path temporary = options.output + ".tmp";
+  std::filesystem::remove_all(temporary);
+  try {
+    write_hf_model(temporary, model, options.dtype);
+    const std::string differs = difference(read_model(temporary), model);
+    if (!differs.empty()) fail("{}: what was written reads back differently: {}", options.output, differs);
+    verify_features(options, temporary);
+  } catch (...) {
+    std::filesystem::remove_all(temporary);
+    throw;
+  }
+  if (options.overwrite) std::filesystem::remove_all(options.output);
+  std::filesystem::rename(temporary, options.output);
+  log_info("export", "{}: {} tensors as {}, model {}", options.output, model.tensors.size(), options.dtype,
+           model.hash());
+}
+
+}  // namespace retort
