@@ -1,0 +1,22 @@
+// Frames from one form into another: frame stores, fairseq's .npy with .len, .km, and text.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace retort {
+
+struct CopyOptions {
+  std::string input;    // a frame store, FILE.npy (with FILE.len beside it), or FILE.km
+  std::string output;   // FILE.npy (writes FILE.len too), FILE.km, FILE.txt, - (text), or else a frame store
+  std::string corpus;   // ids and lengths for .npy and .km inputs, whose lines follow the corpus
+  std::string dtype = "f32";  // of a store of features: f32, f16 or bf16
+  std::string layer;    // what a foreign input holds; goes into the store
+  int hop = 320;        // samples at 16 kHz between its frames
+  int64_t clusters = 0; // K of a .km input; 0: one more than its largest label
+  bool overwrite = false;
+};
+
+void run_copy(const CopyOptions& options);
+
+}  // namespace retort

@@ -1,0 +1,113 @@
+#include "model/config.h"
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/log.h"
+
+using namespace retort;
+namespace fs = std::filesystem;
+
+namespace {
+
+fs::path fixture(const std::string& name) {
+  return fs::path(RETORT_FIXTURES) / "model" / name;
+}
+
+// A folder with a config.json of these keys, and maybe a preprocessor's do_normalize.
+struct ConfigFolder {
+  explicit ConfigFolder(Json config) {
+    config["model_type"] = config.value("model_type", "hubert");
+    write_json(folder.path() / "config.json", config);
+  }
+  void normalise(bool value) {
+    write_json(folder.path() / "preprocessor_config.json", {{"do_normalize", value}});
+  }
+  ModelConfig read() const { return read_model_config(folder.path()); }
+
+  TemporaryFolder folder;
+};
+
+std::string error_of(const Json& config) {
+  try {
+    ConfigFolder(config).read();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("frames follow the conv formula and its closed form", "[config]") {
+  const ModelConfig config;
+  CHECK(config.stride() == 320);
+  CHECK(config.receptive_field() == 400);
+  for (int64_t samples = 0; samples < 20000; ++samples) {
+    const int64_t closed = samples < 400 ? 0 : (samples - 80) / 320;
+    if (config.frames(samples) != closed) FAIL(samples << " samples: " << config.frames(samples));
+  }
+  CHECK(config.frames(190800) == 596);
+  CHECK(config.frames(250000) == 781);
+}
+
+TEST_CASE("a bare config is HuBERT Base, and unknown keys do not matter", "[config]") {
+  const ModelConfig config =
+      ConfigFolder(Json{{"gradient_checkpointing", true}, {"tokenizer_class", "X"}}).read();
+  CHECK(config.hidden == 768);
+  CHECK(config.conv.size() == 7);
+  CHECK(config.mask_embedding);
+  CHECK(config.wave_norm == "none");
+}
+
+TEST_CASE("config.json is read as transformers means it", "[config]") {
+  const ModelConfig post = read_model_config(fixture("post"));
+  CHECK(post.conv[5].channels == 20);
+  CHECK(post.norm_eps == 1e-3);
+  CHECK_FALSE(post.pre_norm);
+  const ModelConfig pre = read_model_config(fixture("pre"));
+  CHECK(pre.pre_norm);
+  CHECK(pre.conv_norm == ConvNorm::layer);
+  CHECK(pre.conv_bias);
+  CHECK(pre.wave_norm == "zscore");
+  const ModelConfig bare = read_model_config(fixture("bare"));
+  CHECK_FALSE(bare.mask_embedding);
+  CHECK_FALSE(bare.projection_norm);
+}
+
+TEST_CASE("what is written as config.json is read back the same", "[config]") {
+  for (const char* name : {"post", "pre", "bare"}) {
+    const ModelConfig config = read_model_config(fixture(name));
+    const Json written = hf_config_json(config);
+    CHECK(hf_config_json(ConfigFolder(written).read()) == written);
+  }
+}
+
+TEST_CASE("the waveform's norm is the preprocessor's, or what the conv norm implies", "[config]") {
+  CHECK(ConfigFolder(Json{{"feat_extract_norm", "layer"}}).read().wave_norm == "zscore");
+  ConfigFolder contradictory(Json{{"feat_extract_norm", "group"}});
+  contradictory.normalise(true);
+  int warnings = 0;
+  set_log_sink(
+      [&](LogLevel level, std::string_view, std::string_view) { warnings += level == LogLevel::warning; });
+  CHECK(contradictory.read().wave_norm == "zscore");
+  contradictory.normalise(false);
+  CHECK(contradictory.read().wave_norm == "none");
+  set_log_sink({});
+  CHECK(warnings == 1);
+}
+
+TEST_CASE("models that would be computed wrongly are refused", "[config]") {
+  CHECK_THAT(error_of({{"model_type", "wavlm"}}), Catch::Contains("model_type wavlm is not supported"));
+  CHECK_THAT(error_of({{"hidden_act", "relu"}}), Catch::Contains("hidden_act relu"));
+  CHECK_THAT(error_of({{"conv_pos_batch_norm", true}}), Catch::Contains("conv_pos_batch_norm"));
+  CHECK_THAT(error_of({{"adapter_attn_dim", 16}}), Catch::Contains("adapter_attn_dim"));
+  CHECK_THAT(error_of({{"num_attention_heads", 7}}), Catch::Contains("no multiple"));
+  CHECK_THAT(error_of({{"conv_dim", {512, 512}}}), Catch::Contains("same number"));
+  CHECK_THAT(error_of({{"hidden_size", "wide"}}), Catch::Contains("hidden_size"));
+  CHECK_THAT(error_of({{"layerdrop", 1.5}}), Catch::Contains("[0, 1)"));
+  TemporaryFolder empty;
+  CHECK_THROWS_WITH(read_model_config(empty.path()), Catch::Contains("no config.json in it"));
+}

@@ -1,0 +1,295 @@
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <filesystem>
+#include <random>
+
+#include "nn/hubert.h"
+#include "store/npy.h"
+
+using namespace retort;
+namespace fs = std::filesystem;
+
+namespace {
+
+fs::path fixture(const std::string& name) {
+  return fs::path(RETORT_FIXTURES) / "model" / name;
+}
+
+std::vector<float> fixture_waveform(const ModelConfig& config) {
+  const Matrix samples = read_npy_matrix(fixture("input.npy"));
+  return normalise_waveform({samples.values().begin(), samples.values().end()}, config.wave_norm);
+}
+
+at::Tensor golden(const std::string& model, const std::string& layer) {
+  const Matrix values = read_npy_matrix(fixture(model) / (layer + ".npy"));
+  return torch::from_blob(const_cast<float*>(values.data()), {values.rows(), values.columns()}).clone();
+}
+
+double relative_distance(const at::Tensor& ours, const at::Tensor& theirs) {
+  REQUIRE(ours.sizes() == theirs.sizes());
+  return (ours - theirs).abs().max().item<double>() / theirs.square().mean().sqrt().item<double>();
+}
+
+// A small model with random weights: of Base's form, or of Large's with pre_norm.
+ModelConfig small_config(bool pre_norm = false) {
+  ModelConfig config;
+  for (ConvLayerShape& layer : config.conv) layer.channels = 12;
+  config.conv_norm = pre_norm ? ConvNorm::layer : ConvNorm::group;
+  config.hidden = 24;
+  config.layers = 3;
+  config.heads = 4;
+  config.ffn = 40;
+  config.pos_kernel = 16;
+  config.pos_groups = 4;
+  config.pre_norm = pre_norm;
+  config.final_dim = 8;
+  config.classes = 10;
+  return config;
+}
+
+HubertModel small_model(const ModelConfig& config = small_config()) {
+  torch::manual_seed(3);
+  return HubertModel(config);
+}
+
+std::vector<float> noise(int64_t samples, unsigned seed) {
+  std::mt19937 engine(seed);
+  std::vector<float> wave(static_cast<size_t>(samples));
+  float state = 0;
+  for (float& value : wave) {
+    state = 0.9f * state + 1e-10f * static_cast<float>(static_cast<int32_t>(engine()));
+    value = state;
+  }
+  return wave;
+}
+
+std::vector<at::Tensor> all_states(const HubertStates& states) {
+  std::vector<at::Tensor> all{states.conv, states.proj};
+  all.insert(all.end(), states.enc.begin(), states.enc.end());
+  all.push_back(states.final);
+  return all;
+}
+
+HubertStates run(HubertModel& model, const std::vector<std::vector<float>>& waves,
+                 const HubertForwardOptions& options = {}) {
+  std::vector<int64_t> lengths;
+  for (const auto& wave : waves) lengths.push_back(static_cast<int64_t>(wave.size()));
+  return model->forward(pad_waveforms(waves), lengths, options);
+}
+
+double gradient_size(HubertModel& model, const std::string& name) {
+  const at::Tensor gradient = model->named_parameters()[name].grad();
+  return gradient.defined() ? gradient.norm().item<double>() : 0;
+}
+
+}  // namespace
+
+TEST_CASE("every layer equals transformers' on random models of each form", "[hubert]") {
+  for (const char* name : {"post", "pre", "bare"}) {
+    HubertModel model(read_model(fixture(name)));
+    model->eval();
+    for (const bool with_gradient : {false, true}) {
+      const at::AutoGradMode mode(with_gradient);
+      const HubertStates states = run(model, {fixture_waveform(model->config())});
+      CHECK(relative_distance(states.conv[0], golden(name, "conv")) < 1e-5);
+      CHECK(relative_distance(states.proj[0], golden(name, "proj")) < 1e-5);
+      for (int i = 0; i <= model->config().layers; ++i)
+        CHECK(relative_distance(states.enc[static_cast<size_t>(i)][0],
+                                golden(name, fmt::format("enc{}", i))) < 1e-5);
+      CHECK(relative_distance(states.final[0], golden(name, "final")) < 1e-5);
+    }
+  }
+}
+
+TEST_CASE("an utterance gives the same frames alone and in any batch", "[hubert]") {
+  for (const bool pre_norm : {false, true}) {
+    HubertModel model = small_model(small_config(pre_norm));
+    model->eval();
+    const torch::NoGradGuard no_grad;
+    std::mt19937 engine(11);
+    std::vector<std::vector<float>> waves;
+    for (unsigned i = 0; i < 20; ++i) waves.push_back(noise(400 + engine() % 29601, i));
+    waves[3].resize(400);
+    for (const size_t batch_size : {3u, 20u}) {
+      for (size_t begin = 0; begin < waves.size(); begin += batch_size) {
+        const size_t end = std::min(begin + batch_size, waves.size());
+        const auto together =
+            run(model, {waves.begin() + static_cast<long>(begin), waves.begin() + static_cast<long>(end)});
+        const auto batched = all_states(together);
+        for (size_t i = begin; i < end; ++i) {
+          const auto alone = all_states(run(model, {waves[i]}));
+          const auto row = static_cast<int64_t>(i - begin);
+          REQUIRE(together.frames[i - begin] ==
+                  model->config().frames(static_cast<int64_t>(waves[i].size())));
+          for (size_t s = 0; s < alone.size(); ++s) {
+            const at::Tensor valid = batched[s][row].narrow(0, 0, alone[s].size(1));
+            if (!(relative_distance(valid, alone[s][0]) < 1e-5)) FAIL("utterance " << i << ", state " << s);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("what follows an utterance's end does not reach its frames, with gradient too", "[hubert]") {
+  HubertModel model = small_model();
+  model->eval();
+  const auto clean = run(model, {noise(8000, 1), noise(5000, 2)});
+  at::Tensor dirty_waves = pad_waveforms({noise(8000, 1), noise(5000, 2)});
+  dirty_waves[1].narrow(0, 5000, 3000).fill_(0.5f);
+  const auto dirty = model->forward(dirty_waves, {8000, 5000});
+  const int64_t frames = clean.frames[1];
+  CHECK(relative_distance(dirty.final[1].narrow(0, 0, frames), clean.final[1].narrow(0, 0, frames)) < 1e-6);
+}
+
+TEST_CASE("a forward stops after the block asked for", "[hubert]") {
+  HubertModel model = small_model();
+  model->eval();
+  HubertForwardOptions options;
+  options.last_block = 1;
+  const HubertStates early = run(model, {noise(4000, 1)}, options);
+  CHECK(early.enc.size() == 2);
+  CHECK_FALSE(early.final.defined());
+  CHECK(at::equal(early.enc[1], run(model, {noise(4000, 1)}).enc[1]));
+}
+
+TEST_CASE("masked frames are replaced by the mask embedding", "[hubert]") {
+  HubertModel model = small_model();
+  model->eval();
+  const auto plain = run(model, {noise(4000, 1)});
+  HubertForwardOptions options;
+  options.time_mask = torch::ones({1, plain.frames[0]}, torch::kBool);
+  const auto all_masked = run(model, {noise(4000, 1)}, options);
+  const auto other_wave = run(model, {noise(4000, 2)}, options);
+  CHECK(at::equal(all_masked.final, other_wave.final));  // nothing of the waveform is left
+  CHECK(at::equal(all_masked.proj, plain.proj));
+
+  ModelConfig without = small_config();
+  without.mask_embedding = false;
+  HubertModel bare = small_model(without);
+  CHECK_THROWS_WITH(run(bare, {noise(4000, 1)}, options), Catch::Contains("no mask embedding"));
+}
+
+TEST_CASE("feature_grad_mult scales what reaches the conv stack and nothing else", "[hubert]") {
+  const std::string conv = "feature_extractor.conv_layers.3.conv.weight";
+  const std::string late = "encoder.layers.1.attention.q_proj.weight";
+  std::map<double, std::pair<double, double>> sizes;
+  for (const double factor : {1.0, 0.1, 0.0}) {
+    HubertModel model = small_model();
+    model->eval();
+    HubertForwardOptions options;
+    options.feature_grad_mult = factor;
+    run(model, {noise(4000, 1), noise(3000, 2)}, options).final.square().sum().backward();
+    sizes[factor] = {gradient_size(model, conv), gradient_size(model, late)};
+  }
+  CHECK(sizes[0.1].first == Approx(0.1 * sizes[1.0].first).epsilon(1e-4));
+  CHECK(sizes[0.0].first == 0);
+  CHECK(sizes[1.0].first > 0);
+  CHECK(sizes[0.1].second == Approx(sizes[1.0].second).epsilon(1e-4));
+  CHECK(sizes[0.0].second == Approx(sizes[1.0].second).epsilon(1e-4));
+}
+
+TEST_CASE("the feature penalty is the mean square over valid frames", "[hubert]") {
+  HubertModel model = small_model();
+  model->eval();
+  HubertForwardOptions options;
+  options.feature_penalty = true;
+  const HubertStates states = run(model, {noise(4000, 1), noise(2000, 2)}, options);
+  double sum = 0;
+  int64_t count = 0;
+  for (int64_t i = 0; i < 2; ++i) {
+    const at::Tensor valid = states.conv[i].narrow(0, 0, states.frames[static_cast<size_t>(i)]);
+    sum += valid.square().sum().item<double>();
+    count += valid.numel();
+  }
+  CHECK(states.feature_penalty.item<double>() == Approx(sum / static_cast<double>(count)).epsilon(1e-5));
+}
+
+TEST_CASE("training is random, repeats from a saved generator, and drops whole layers", "[hubert]") {
+  ModelConfig config = small_config();
+  config.layerdrop = 0.5;
+  HubertModel model = small_model(config);
+  model->train();
+  const torch::NoGradGuard no_grad;
+  torch::manual_seed(5);
+  const at::Tensor first = run(model, {noise(4000, 1)}).final;
+  const at::Tensor second = run(model, {noise(4000, 1)}).final;
+  torch::manual_seed(5);
+  CHECK(at::equal(run(model, {noise(4000, 1)}).final, first));
+  CHECK_FALSE(at::equal(first, second));
+  int dropped = 0;
+  constexpr int trials = 60;
+  for (int i = 0; i < trials; ++i) {
+    const HubertStates states = run(model, {noise(800, 1)});
+    for (size_t block = 1; block < states.enc.size(); ++block)
+      dropped += at::equal(states.enc[block], states.enc[block - 1]);
+  }
+  CHECK(dropped > 3 * trials * 0.3);
+  CHECK(dropped < 3 * trials * 0.7);
+}
+
+TEST_CASE("fresh weights are distributed as fairseq draws them", "[hubert]") {
+  ModelConfig config = small_config();
+  for (ConvLayerShape& layer : config.conv) layer.channels = 64;
+  config.hidden = 96;
+  config.ffn = 384;
+  HubertModel model = small_model(config);
+  const auto parameters = model->named_parameters();
+  const auto spread = [&](const std::string& name) { return parameters[name].std().item<double>(); };
+  CHECK(spread("feature_extractor.conv_layers.1.conv.weight") ==
+        Approx(std::sqrt(2.0 / (64 * 3))).epsilon(0.05));
+  CHECK(spread("encoder.layers.0.attention.k_proj.weight") == Approx(0.02).epsilon(0.05));
+  CHECK(spread("encoder.layers.2.feed_forward.output_dense.weight") == Approx(0.02).epsilon(0.05));
+  CHECK(spread("encoder.pos_conv_embed.conv.weight_v") == Approx(std::sqrt(4.0 / (16 * 96))).epsilon(0.05));
+  CHECK(parameters["encoder.layers.0.attention.k_proj.bias"].abs().max().item<double>() == 0);
+  CHECK(parameters["encoder.layers.1.final_layer_norm.weight"].min().item<double>() == 1);
+  CHECK(parameters["label_embeddings"].min().item<double>() >= 0);
+  CHECK(parameters["label_embeddings"].max().item<double>() > 0.9);
+  const at::Tensor direction = parameters["encoder.pos_conv_embed.conv.weight_v"];
+  const at::Tensor lengths = direction.square().sum(at::IntArrayRef{0, 1}, true).sqrt();
+  CHECK(relative_distance(parameters["encoder.pos_conv_embed.conv.weight_g"], lengths) < 1e-5);
+}
+
+TEST_CASE("parameters carry the names of the list, and weights go out and in unchanged", "[hubert]") {
+  HubertModel model = small_model();
+  const ModelWeights weights = model->weights();
+  for (const TensorSpec& spec : model_tensors(model->config())) {
+    REQUIRE(model->named_parameters().contains(spec.name));
+    CHECK(weights.tensors.at(spec.name).shape == spec.shape);
+  }
+  CHECK(model->parameters().size() == weights.tensors.size());
+  torch::manual_seed(99);
+  HubertModel other(model->config());
+  other->eval();
+  run(other, {noise(4000, 1)});
+  other->load(weights);  // also has to renew the positional weight that the forward before kept
+  model->eval();
+  const torch::NoGradGuard no_grad;
+  CHECK(at::equal(run(other, {noise(4000, 1)}).final, run(model, {noise(4000, 1)}).final));
+}
+
+TEST_CASE("label logits are cosines over the temperature", "[hubert]") {
+  HubertModel model = small_model();
+  model->eval();
+  const at::Tensor states = torch::randn({2, 5, 24});
+  const at::Tensor logits = model->label_logits(states);
+  REQUIRE(logits.sizes() == at::IntArrayRef{2, 5, 10});
+  CHECK(logits.abs().max().item<double>() <= 10.0001);
+  const auto parameters = model->named_parameters();
+  const at::Tensor projected =
+      at::linear(states, parameters["final_proj.weight"], parameters["final_proj.bias"])[1][3];
+  const at::Tensor cosine = at::cosine_similarity(projected.unsqueeze(0), parameters["label_embeddings"], 1);
+  CHECK(relative_distance(logits[1][3], cosine / 0.1) < 1e-5);
+}
+
+TEST_CASE("devices that are not there are refused", "[hubert]") {
+  CHECK(parse_device("cpu") == at::Device(at::kCPU));
+  for (const char* text : {"gpu", "cuda:", "cuda:-1", ""})
+    CHECK_THROWS_WITH(parse_device(text), Catch::Contains("not known"));
+  if (!torch::cuda::is_available()) CHECK_THROWS_WITH(parse_device("cuda"), Catch::Contains("no CUDA here"));
+}
+
+TEST_CASE("too short a waveform has no frame and is refused", "[hubert]") {
+  HubertModel model = small_model();
+  CHECK_THROWS_WITH(run(model, {noise(399, 1)}), Catch::Contains("399 samples has no frame"));
+}
