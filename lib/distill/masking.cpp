@@ -22,6 +22,8 @@ std::vector<int64_t> masked_frames(int64_t frames, const MaskingOptions& options
   std::vector<int64_t> indices;
   for (int64_t frame = 0; frame < frames; ++frame)
     if (masked[static_cast<std::size_t>(frame)]) indices.push_back(frame);
+  if (static_cast<int64_t>(indices.size()) == frames)
+    fail("all {} frames of an utterance were masked; raise batch.min_seconds", frames);
   return indices;
 }
 

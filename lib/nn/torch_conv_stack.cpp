@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
+#include "nn/torch_conv_frames.h"
+
 namespace retort {
 namespace {
-
-constexpr double conv_norm_eps = 1e-5;  // also where config.norm_eps is another
 
 // GroupNorm with one group per channel, over time: x is (batch, channels, frames).
 at::Tensor norm_over_time(const at::Tensor& x, const FrameLengths& lengths, const at::Tensor& weight,
@@ -38,20 +38,26 @@ at::Tensor FrameLengths::padding(const at::Device& device) const {
 ConvStack::ConvStack(const ModelConfig& config, const ParameterTable& parameters) : norm_(config.conv_norm) {
   for (size_t i = 0; i < config.conv.size(); ++i) {
     const std::string name = fmt::format("feature_extractor.conv_layers.{}", i);
-    blocks_.push_back({config.conv[i], parameters[name + ".conv.weight"], parameters[name + ".conv.bias"],
-                       parameters[name + ".layer_norm.weight"], parameters[name + ".layer_norm.bias"]});
+    blocks_.push_back({config.conv[i],
+                       parameters[name + ".conv.weight"],
+                       parameters[name + ".conv.bias"],
+                       parameters[name + ".layer_norm.weight"],
+                       parameters[name + ".layer_norm.bias"],
+                       {}});
   }
 }
 
 at::Tensor ConvStack::forward(const at::Tensor& waveforms, const std::vector<int64_t>& lengths) const {
+  const bool rows_are_faster = !at::GradMode::is_enabled() && waveforms.device().is_cpu();
+  return rows_are_faster ? forward_each(waveforms, lengths) : forward_batch(waveforms, lengths);
+}
+
+at::Tensor ConvStack::forward_batch(const at::Tensor& waveforms, const std::vector<int64_t>& lengths) const {
   FrameLengths frames{lengths, waveforms.size(1)};
   at::Tensor x = waveforms.unsqueeze(1);
-  for (const Block& block : blocks_) {
-    const auto after_conv = [&](int64_t length) {
-      return (length - block.shape.kernel) / block.shape.stride + 1;
-    };
-    for (int64_t& length : frames.valid) length = after_conv(length);
-    frames.longest = after_conv(frames.longest);
+  for (const ConvBlock& block : blocks_) {
+    for (int64_t& length : frames.valid) length = block.length_after(length);
+    frames.longest = block.length_after(frames.longest);
     x = at::conv1d(x, block.weight, block.bias, block.shape.stride);
     if (block.norm_weight.defined()) {
       x = norm_ == ConvNorm::group ? norm_over_time(x, frames, block.norm_weight, block.norm_bias)
@@ -60,6 +66,21 @@ at::Tensor ConvStack::forward(const at::Tensor& waveforms, const std::vector<int
     x = at::gelu(x);
   }
   return x.transpose(1, 2);
+}
+
+// Zeros in frames after an utterance's end.
+at::Tensor ConvStack::forward_each(const at::Tensor& waveforms, const std::vector<int64_t>& lengths) const {
+  const int64_t batch = waveforms.size(0);
+  std::vector<at::Tensor> each;
+  for (int64_t i = 0; i < batch; ++i) {
+    each.push_back(conv_frames(blocks_, norm_, waveforms[i].narrow(0, 0, lengths[static_cast<size_t>(i)])));
+  }
+  int64_t longest = 0;
+  for (const at::Tensor& frames : each) longest = std::max(longest, frames.size(0));
+  const at::Tensor result = at::zeros({batch, longest, each.front().size(1)}, waveforms.options());
+  for (int64_t i = 0; i < batch; ++i)
+    result[i].narrow(0, 0, each[static_cast<size_t>(i)].size(0)).copy_(each[static_cast<size_t>(i)]);
+  return result;
 }
 
 }  // namespace retort

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "nn/torch_derived.h"
 #include "nn/torch_parameters.h"
 
 namespace retort {
@@ -17,6 +18,21 @@ struct FrameLengths {
   at::Tensor padding(const at::Device& device) const;
 };
 
+// A convolution without padding, a norm or none, and GELU.
+struct ConvBlock {
+  ConvLayerShape shape;
+  at::Tensor weight;       // (channels, channels in, kernel)
+  at::Tensor bias;         // undefined: none
+  at::Tensor norm_weight;  // undefined: no norm
+  at::Tensor norm_bias;
+  mutable DerivedTensor taps;  // the weight as (kernel, channels in, channels)
+
+  // Outputs for `length` inputs, at least `kernel` of them.
+  int64_t length_after(int64_t length) const { return (length - shape.kernel) / shape.stride + 1; }
+};
+
+inline constexpr double conv_norm_eps = 1e-5;  // also where config.norm_eps is another
+
 class ConvStack {
  public:
   ConvStack(const ModelConfig& config, const ParameterTable& parameters);
@@ -26,16 +42,11 @@ class ConvStack {
   at::Tensor forward(const at::Tensor& waveforms, const std::vector<int64_t>& lengths) const;
 
  private:
-  struct Block {
-    ConvLayerShape shape;
-    at::Tensor weight;       // (channels, channels in, kernel)
-    at::Tensor bias;         // undefined: none
-    at::Tensor norm_weight;  // undefined: no norm
-    at::Tensor norm_bias;
-  };
+  at::Tensor forward_batch(const at::Tensor& waveforms, const std::vector<int64_t>& lengths) const;
+  at::Tensor forward_each(const at::Tensor& waveforms, const std::vector<int64_t>& lengths) const;
 
   ConvNorm norm_;
-  std::vector<Block> blocks_;
+  std::vector<ConvBlock> blocks_;
 };
 
 }  // namespace retort

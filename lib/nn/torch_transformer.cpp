@@ -10,18 +10,12 @@ PositionalConv::PositionalConv(const ModelConfig& config, const ParameterTable& 
       bias_(parameters["encoder.pos_conv_embed.conv.bias"]) {}
 
 // Weight normalisation with one length per tap (dim 2): g[k] v[:,:,k] / ||v[:,:,k]||.
-at::Tensor PositionalConv::compute_weight() const {
-  return weight_v_ * (weight_g_ / at::linalg_vector_norm(weight_v_, 2, at::IntArrayRef{0, 1}, true));
-}
-
 at::Tensor PositionalConv::weight() const {
-  if (at::GradMode::is_enabled() && weight_v_.requires_grad()) return compute_weight();
-  const std::pair<int64_t, int64_t> versions{weight_v_._version(), weight_g_._version()};
-  if (!cached_.defined() || cached_versions_ != versions || cached_.device() != weight_v_.device()) {
-    cached_ = compute_weight();
-    cached_versions_ = versions;
-  }
-  return cached_;
+  const auto normalised = [this] {
+    return weight_v_ * (weight_g_ / at::linalg_vector_norm(weight_v_, 2, at::IntArrayRef{0, 1}, true));
+  };
+  const bool with_gradient = at::GradMode::is_enabled() && weight_v_.requires_grad();
+  return with_gradient ? normalised() : kept_weight_.get({weight_v_, weight_g_}, normalised);
 }
 
 at::Tensor PositionalConv::add_to(const at::Tensor& x) const {

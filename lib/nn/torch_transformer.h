@@ -1,6 +1,7 @@
 // The positional convolution and the transformer blocks.
 #pragma once
 
+#include "nn/torch_derived.h"
 #include "nn/torch_parameters.h"
 
 namespace retort {
@@ -15,15 +16,11 @@ class PositionalConv {
 
  private:
   at::Tensor weight() const;
-  at::Tensor compute_weight() const;
 
   int64_t kernel_;
   int64_t groups_;
   at::Tensor weight_v_, weight_g_, bias_;
-
-  // The weight of the last forward without gradient, as long as its parts do not change.
-  mutable at::Tensor cached_;
-  mutable std::pair<int64_t, int64_t> cached_versions_;
+  mutable DerivedTensor kept_weight_;  // for forwards without gradient
 };
 
 class TransformerBlock {

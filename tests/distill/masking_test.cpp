@@ -62,10 +62,25 @@ TEST_CASE("at least two spans, and always a frame that is seen") {
   Random random(5);
   MaskingOptions rare;
   rare.probability = 0;
-  for (int64_t frames = 6; frames < 60; ++frames) {
+  for (int64_t frames = 25; frames < 60; ++frames) {
     const auto mask = span_masks({frames}, rare, random)[0];
     CHECK(masked_count(mask) >= 2);
     CHECK(masked_count(mask) < static_cast<std::size_t>(frames));
   }
+  // Where the spans leave nothing to see, there is nothing to predict from.
   CHECK_THROWS_AS(span_masks({2}, rare, random), Error);
+  MaskingOptions dense;
+  dense.probability = 1;
+  dense.min_spans = 8;
+  int refused = 0;
+  for (int repeat = 0; repeat < 50; ++repeat) {
+    std::size_t masked = 0;
+    try {
+      masked = masked_count(span_masks({11}, dense, random)[0]);
+    } catch (const Error&) {
+      ++refused;
+    }
+    CHECK(masked < 11);
+  }
+  CHECK(refused > 0);
 }

@@ -1,0 +1,156 @@
+"""Golden runs of retort-distill: training, resuming after SIGKILL and SIGTERM, and every refusal."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+from harness import BIN, ToolTest, needs_torch, tone, write_wav
+
+SMALL = ["student.conv_channels=[8,8,8,8,8,8,8]", "student.hidden=16", "student.layers=2", "student.heads=2",
+         "student.ffn=32", "student.pos_kernel=8", "student.pos_groups=2", "student.final_dim=8", "batch.seconds=4",
+         "batch.micro_seconds=2", "batch.min_seconds=1", "batch.max_seconds=2", "schedule.warmup_steps=4",
+         "optimizer.lr=0.002", "report_every=5", "checkpoint_every=10", "loss.unmasked=1"]
+
+
+def overrides(values):
+    return [word for value in values for word in ("--set", value)]
+
+
+@needs_torch
+class DistillTest(ToolTest):
+    def setUp(self):
+        super().setUp()
+        for i in range(8):
+            write_wav(self.folder / "wav" / f"u{i}.wav", tone(1.2 + 0.3 * i, 150 + 60 * i))
+        self.succeeds("retort-prepare", "wav", "-o", "corpus.jsonl")
+        self.make_labels("labels", 6)
+
+    def make_labels(self, name, clusters, corpus="corpus.jsonl", model="mfcc"):
+        self.succeeds("retort-cluster", "-k", clusters, "--model", model, corpus, "-o", f"{name}-codebook")
+        self.succeeds("retort-label", "--codebook", f"{name}-codebook", "--model", model, corpus, "-o", name)
+
+    def command(self, run, *more, recipe="hubert", labels="labels", steps=25, values=()):
+        return ["retort-distill", "--recipe", recipe, "--labels", labels, "corpus.jsonl", "-o", run, "--steps", steps,
+                "--threads", 1, *overrides([*SMALL, *values]), *more]
+
+    def train(self, run, *more, **options):
+        return self.succeeds(*self.command(run, *more, **options))
+
+    def test_trains_and_writes_a_run(self):
+        self.train("run")
+        log = [json.loads(line) for line in (self.folder / "run/log.jsonl").read_text().splitlines()]
+        self.assertEqual([line["step"] for line in log], [5, 10, 15, 20, 25])
+        for line in log:
+            self.assertGreater(line["masked"]["frames"], 0)
+            self.assertGreater(line["unmasked"]["frames"], 0)
+            self.assertLessEqual(line["prediction_perplexity"], 6)
+        self.assertLess(log[-1]["masked"]["loss"], log[0]["masked"]["loss"])
+        config = self.read_json("run/config.json")
+        self.assertEqual(config["recipe"]["student"]["hidden"], 16)
+        self.assertEqual(config["labels"]["clusters"], 6)
+        model = json.loads(self.succeeds("retort-inspect", "--json", "run/student").out)
+        self.assertEqual((model["hidden"], model["layers"], model["classes"]), (16, 2, 6))
+        self.assertIn("nothing to do", self.train("run").err)
+
+    def test_same_seed_same_student_other_seed_another(self):
+        self.train("a", "--seed", 3)
+        self.train("b", "--seed", 3)
+        self.train("c", "--seed", 4)
+        self.assertEqual(self.bytes_of("a/student"), self.bytes_of("b/student"))
+        self.assertNotEqual(self.bytes_of("a/student")["model.safetensors"],
+                            self.bytes_of("c/student")["model.safetensors"])
+
+    def interrupted(self, run, number, steps):
+        """Starts training, sends the signal after the first checkpoint, and returns the exit code."""
+        command = self.command(run, steps=steps)
+        process = subprocess.Popen([str(BIN / command[0]), *map(str, command[1:])], cwd=self.folder,
+                                   stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 120
+        while not list((self.folder / run / "checkpoints").glob("step-*/state.safetensors")):
+            self.assertLess(time.monotonic(), deadline, "no checkpoint came")
+            self.assertIsNone(process.poll(), "training ended before its first checkpoint")
+            time.sleep(0.002)
+        os.kill(process.pid, number)
+        process.communicate()
+        return process.returncode
+
+    def check_resumed(self, number, code):
+        steps = 200
+        self.train("whole", steps=steps)
+        self.assertEqual(self.interrupted("broken", number, steps), code)
+        self.assertFalse((self.folder / "broken/student/config.json").exists())
+        self.assertIn("going on from update", self.train("broken", steps=steps).err)
+        self.assertEqual(self.bytes_of("whole/student"), self.bytes_of("broken/student"))
+        log = [json.loads(line)["step"] for line in (self.folder / "broken/log.jsonl").read_text().splitlines()]
+        self.assertEqual(log, sorted(set(log)))
+
+    def test_killed_and_resumed_is_as_unbroken(self):
+        self.check_resumed(signal.SIGKILL, -signal.SIGKILL)
+
+    def test_stopped_and_resumed_is_as_unbroken(self):
+        self.check_resumed(signal.SIGTERM, 128 + signal.SIGTERM)
+
+    def test_no_steps_gives_the_initial_model(self):
+        self.train("zero", steps=0)
+        self.assertTrue((self.folder / "zero/student/model.safetensors").exists())
+        self.assertFalse((self.folder / "zero/log.jsonl").exists())
+
+    def test_dicehubert_on_a_teachers_layer(self):
+        self.train("teacher")
+        model = "teacher/student"
+        self.succeeds("retort-cluster", "-k", 5, "--model", model, "--layer", "enc2", "corpus.jsonl", "-o", "codebook")
+        self.succeeds("retort-label", "--codebook", "codebook", "--model", model, "corpus.jsonl", "-o", "units")
+        self.train("student", "--teacher", model, recipe="dicehubert", labels="units", values=["label_layer=enc2"])
+        self.train("warm", "--init-from", "student/student", recipe="dicehubert", labels="units")
+        self.fails(1, "--teacher student/student", *self.command("x", "--teacher", "student/student", labels="units"))
+        self.fails(1, "the recipe wants enc1", *self.command("x", labels="units", values=["label_layer=enc1"]))
+        self.leaves_nothing("x")
+
+    def test_another_configuration_is_refused(self):
+        self.train("run")
+        self.fails(1, "steps 25 against 26", *self.command("run", steps=26))
+        self.make_labels("others", 5)
+        self.fails(1, "labels", *self.command("run", labels="others"))
+        self.succeeds(*self.command("run", "--overwrite", steps=26))
+
+    def test_labels_of_another_corpus(self):
+        write_wav(self.folder / "more" / "v.wav", tone(2))
+        self.succeeds("retort-prepare", "more", "-o", "more.jsonl")
+        self.make_labels("foreign", 3, corpus="more.jsonl")
+        self.fails(1, "u0: the labels have no such utterance", *self.command("x", labels="foreign"))
+        write_wav(self.folder / "wav" / "u0.wav", tone(1.0))
+        self.succeeds("retort-prepare", "wav", "-o", "corpus.jsonl", "--overwrite")
+        self.fails(1, "u0: labels are for 19200 samples", *self.command("x"))
+        self.leaves_nothing("x")
+
+    def test_a_shard_of_the_labels_is_missing(self):
+        self.succeeds("retort-label", "--codebook", "labels-codebook", "--model", "mfcc", "corpus.jsonl", "-o", "half",
+                      "--shard", "0/2")
+        self.fails(1, "part 1 of 2 is missing", *self.command("x", labels="half"))
+        self.leaves_nothing("x")
+
+    def test_labels_without_repetition_and_features_are_no_targets(self):
+        self.succeeds("retort-label", "--codebook", "labels-codebook", "--model", "mfcc", "corpus.jsonl", "-o", "short",
+                      "--dedup")
+        self.fails(1, "--dedup", *self.command("x", labels="short"))
+        self.succeeds("retort-extract", "--model", "mfcc", "corpus.jsonl", "-o", "feats")
+        self.fails(1, "holds features", *self.command("x", labels="feats"))
+
+    def test_wrong_usage(self):
+        self.fails(2, "no such recipe", *self.command("x", recipe="hubrt"))
+        self.fails(2, "no value called student.hiden", *self.command("x", values=["student.hiden=3"]))
+        self.fails(2, "cannot replace it", *self.command("x", values=["student.hidden=wide"]))
+        self.fails(2, "--labels is required", "retort-distill", "--recipe", "hubert", "corpus.jsonl", "-o", "x")
+        self.fails(1, "no multiple of heads", *self.command("x", values=["student.heads=3"]))
+        self.fails(1, "no such corpus file", "retort-distill", "--recipe", "hubert", "--labels", "labels", "none.jsonl", "-o", "x")
+        self.fails(1, "no utterance is left", *self.command("x", values=["batch.min_seconds=60", "batch.max_seconds=60"]))
+        self.leaves_nothing("x")
+
+    def test_print_config_shows_every_value(self):
+        result = self.succeeds("retort-distill", "--recipe", "dicehubert", "--set", "student.hidden=192", "--print-config")
+        values = json.loads(result.out)["recipe_values"]
+        self.assertEqual(values["student"]["hidden"], 192)
+        self.assertEqual(values["optimizer"]["beta2"], 0.98)
+        self.assertIn("arXiv 2507.02911", values["paper"])
