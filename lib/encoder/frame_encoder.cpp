@@ -7,8 +7,8 @@
 namespace retort {
 namespace {
 
-// Utterances that one call spreads over threads; features have no batches of their own.
-constexpr double feature_batch_seconds = 600;
+// Audio that one call spreads over threads, utterance by utterance; more only takes memory.
+constexpr double feature_batch_seconds = 120;
 
 // mfcc or fbank of each utterance alone.
 class FeatureEncoder : public FrameEncoder {

@@ -25,6 +25,7 @@ Matrix to_matrix(const at::Tensor& frames) {
 class ModelEncoder : public FrameEncoder {
  public:
   explicit ModelEncoder(const EncoderOptions& options) : device_(parse_device(options.device)) {
+    if (device_.is_cuda()) at::globalContext().setAllowTF32CuDNN(false);  // f32 means f32
     at::set_num_threads(options.threads > 0 ? options.threads : available_threads());
     const ModelWeights weights = read_model(options.model);
     config_ = weights.config;

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <random>
 
@@ -29,15 +30,23 @@ std::vector<std::vector<float>> make_clips(int count, double seconds) {
   return clips;
 }
 
-double time_encode(retort::FrameEncoder& encoder, const std::vector<std::vector<float>>& clips) {
+struct Times {
+  double wall = 0;
+  double cpu = 0;  // of all threads
+  bool operator<(const Times& other) const { return wall < other.wall; }
+};
+
+Times time_encode(retort::FrameEncoder& encoder, const std::vector<std::vector<float>>& clips) {
   const auto begun = Clock::now();
+  const std::clock_t cpu_begun = std::clock();
   const auto per_batch = static_cast<size_t>(std::max(
       1.0, encoder.batch_seconds() * retort::model_rate / static_cast<double>(clips.front().size())));
   for (size_t i = 0; i < clips.size(); i += per_batch) {
     const size_t end = std::min(i + per_batch, clips.size());
     encoder.encode({clips.begin() + static_cast<long>(i), clips.begin() + static_cast<long>(end)});
   }
-  return std::chrono::duration<double>(Clock::now() - begun).count();
+  return {std::chrono::duration<double>(Clock::now() - begun).count(),
+          static_cast<double>(std::clock() - cpu_begun) / CLOCKS_PER_SEC};
 }
 
 }  // namespace
@@ -61,11 +70,12 @@ int main(int argc, char** argv) try {
   const auto encoder = retort::make_frame_encoder(options);
   const auto waveforms = make_clips(clips, seconds);
   time_encode(*encoder, waveforms);  // warms caches and lazily made kernels
-  std::vector<double> times;
+  std::vector<Times> times;
   for (int i = 0; i < runs; ++i) times.push_back(time_encode(*encoder, waveforms));
   std::sort(times.begin(), times.end());
-  std::printf("{\"seconds\": %.4f, \"fastest\": %.4f, \"slowest\": %.4f}\n", times[times.size() / 2],
-              times.front(), times.back());
+  std::printf("{\"seconds\": %.4f, \"fastest\": %.4f, \"slowest\": %.4f, \"cpu_seconds\": %.4f}\n",
+              times[times.size() / 2].wall, times.front().wall, times.back().wall,
+              times[times.size() / 2].cpu);
   return 0;
 } catch (const std::exception& error) {
   std::fprintf(stderr, "bench_extract: %s\n", error.what());

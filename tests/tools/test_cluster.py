@@ -1,0 +1,123 @@
+"""Golden runs of retort-cluster and retort-label."""
+
+import json
+import math
+import struct
+from pathlib import Path
+
+from harness import ToolTest, tone, write_wav
+
+
+def write_npy(path, rows):
+    dim = len(rows[0])
+    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({len(rows)}, {dim}), }}"
+    text += " " * (64 - (10 + len(text) + 1) % 64) + "\n"
+    data = b"".join(struct.pack(f"<{dim}f", *row) for row in rows)
+    Path(path).write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode() + data)
+
+
+class ClusterTest(ToolTest):
+    def setUp(self):
+        super().setUp()
+        # Three tight groups around (0, 0), (10, 0) and (0, 10).
+        self.rows = [(cx + 0.1 * math.sin(i), cy + 0.1 * math.cos(i))
+                     for i in range(40) for cx, cy in ((0, 0), (10, 0), (0, 10))]
+        write_npy(self.folder / "x.npy", self.rows)
+
+    def test_well_separated_groups_are_found(self):
+        for engine in ("auto", "plain"):
+            report = json.loads(self.succeeds("retort-cluster", "-k", 3, "x.npy", "-o", engine, "--engine", engine).out)
+            self.assertLess(report["inertia"], 0.02)
+            self.assertEqual((report["frames"], report["empty"], report["splits"]), (120, 0, 0))
+            self.assertAlmostEqual(report["usage_perplexity"], 3)
+            self.assertEqual(report["curve"], sorted(report["curve"], reverse=True))
+            labels = self.succeeds("retort-label", "--codebook", engine, "x.npy", "-o", "-").out.split()[1:]
+            self.assertEqual(len(set(labels)), 3)
+            self.assertEqual(labels, labels[:3] * 40)
+
+    def test_same_job_again_and_another_job(self):
+        command = ["retort-cluster", "-k", 3, "x.npy", "-o", "cb"]
+        self.succeeds(*command)
+        before = self.bytes_of("cb")
+        again = self.succeeds(*command)
+        self.assertIn("nothing to do", again.err)
+        self.assertEqual(json.loads(again.out)["frames"], 120)
+        self.assertEqual(self.bytes_of("cb"), before)
+        self.fails(1, "seed 0 against 1", *command, "--seed", 1)
+        self.succeeds(*command, "--seed", 1, "--overwrite")
+
+    def test_starts_from_a_file_and_keeps_it_without_iterations(self):
+        write_npy(self.folder / "init.npy", [(1, 1), (9, 1)])
+        self.succeeds("retort-cluster", "-k", 2, "x.npy", "-o", "cb", "--init", "init.npy", "--iterations", 0)
+        self.assertEqual((self.folder / "cb/centroids.npy").read_bytes()[-16:], struct.pack("<4f", 1, 1, 9, 1))
+        self.fails(1, "3 clusters of 2 dimensions", "retort-cluster", "-k", 3, "x.npy", "-o", "x", "--init", "init.npy")
+
+    def test_a_sample_of_the_frames(self):
+        report = json.loads(self.succeeds("retort-cluster", "-k", 3, "x.npy", "-o", "cb", "--points-per-centroid", 10).out)
+        self.assertEqual(report["frames"], 30)
+
+    def test_wrong_input(self):
+        self.fails(1, "120 frames are too few for 121 clusters", "retort-cluster", "-k", 121, "x.npy", "-o", "cb")
+        write_npy(self.folder / "same.npy", [(1, 2)] * 50)
+        self.fails(1, "only 1 of 50 frames differ", "retort-cluster", "-k", 2, "same.npy", "-o", "cb")
+        write_npy(self.folder / "nan.npy", [(1, 2), (3, float("nan")), (4, 5), (6, 7)])
+        self.fails(1, "nan frame 1", "retort-cluster", "-k", 2, "nan.npy", "-o", "cb")
+        self.fails(1, "no such frame store", "retort-cluster", "-k", 2, "none", "-o", "cb")
+        self.leaves_nothing("cb")
+
+    def test_wrong_usage(self):
+        self.fails(2, "--clusters", "retort-cluster", "-k", 0, "x.npy", "-o", "cb")
+        self.fails(2, "--engine", "retort-cluster", "-k", 3, "x.npy", "-o", "cb", "--engine", "magic")
+        self.fails(2, "init best", "retort-cluster", "-k", 3, "x.npy", "-o", "cb", "--init", "best")
+        self.fails(2, "--output is required", "retort-cluster", "-k", 3, "x.npy")
+
+
+class LabelTest(ToolTest):
+    def setUp(self):
+        super().setUp()
+        for i in range(4):
+            write_wav(self.folder / f"u{i}.wav", tone(0.6, 150 + 200 * i))
+        self.succeeds("retort-prepare", "u0.wav", "u1.wav", "u2.wav", "u3.wav", "-o", "corpus.jsonl")
+        self.succeeds("retort-cluster", "-k", 4, "--model", "mfcc", "corpus.jsonl", "-o", "cb")
+        self.label = ["retort-label", "--codebook", "cb", "--model", "mfcc"]
+
+    def test_units_of_a_few_files_on_standard_output(self):
+        lines = self.succeeds(*self.label, "u0.wav", "u2.wav", "-o", "-").out.splitlines()
+        self.assertEqual([line.split()[0] for line in lines], ["u0", "u2"])
+        frames = 1 + (9600 - 400) // 160
+        self.assertEqual([len(line.split()) - 1 for line in lines], [frames, frames])
+        short = self.succeeds(*self.label, "u0.wav", "-o", "-", "--dedup").out.split()[1:]
+        self.assertTrue(all(a != b for a, b in zip(short, short[1:])))
+        every = lines[0].split()[1:]
+        self.assertEqual(short, [unit for i, unit in enumerate(every) if i == 0 or unit != every[i - 1]])
+
+    def test_text_files_and_stores_agree(self):
+        self.succeeds(*self.label, "corpus.jsonl", "-o", "units.km")
+        self.succeeds(*self.label, "corpus.jsonl", "-o", "labels")
+        self.succeeds("retort-copy", "labels", "copied.km")
+        self.assertEqual((self.folder / "units.km").read_text(), (self.folder / "copied.km").read_text())
+        self.assertIn("nothing to do", self.succeeds(*self.label, "corpus.jsonl", "-o", "labels").err)
+        self.fails(1, "units.km: exists", *self.label, "corpus.jsonl", "-o", "units.km")
+
+    def test_a_codebook_of_other_features(self):
+        self.succeeds("retort-extract", "--model", "fbank", "--mel-bins", 39, "corpus.jsonl", "-o", "fbank")
+        self.fails(1, "layer mfcc, these have fbank", "retort-label", "--codebook", "cb", "fbank", "-o", "x")
+        self.succeeds("retort-extract", "--model", "mfcc", "--deltas", "false", "corpus.jsonl", "-o", "plain")
+        self.fails(1, "dimension 39, these have 13", "retort-label", "--codebook", "cb", "plain", "-o", "x")
+        self.leaves_nothing("x")
+
+    def test_a_shard_of_the_features_is_missing(self):
+        self.succeeds("retort-extract", "--model", "mfcc", "corpus.jsonl", "-o", "half", "--shard", "0/2")
+        self.fails(1, "part 1 of 2 is missing", "retort-label", "--codebook", "cb", "half", "-o", "x")
+
+    def test_wrong_input_and_usage(self):
+        self.fails(1, "is no codebook", "retort-label", "--codebook", "none", "--model", "mfcc", "u0.wav", "-o", "x")
+        self.fails(1, "none.wav: no such file", *self.label, "none.wav", "-o", "x")
+        self.fails(2, "--shard 2/2", *self.label, "corpus.jsonl", "-o", "x", "--shard", "2/2")
+        self.fails(2, "--codebook is required", "retort-label", "--model", "mfcc", "u0.wav", "-o", "x")
+        self.leaves_nothing("x")
+
+
+if __name__ == "__main__":
+    import unittest
+    unittest.main()

@@ -1,0 +1,148 @@
+"""Golden runs of retort-inspect and retort-copy."""
+
+import json
+import resource
+import signal
+
+from harness import ToolTest, tone, write_wav
+
+
+class StoreTest(ToolTest):
+    """Eight utterances and their MFCC in four parts."""
+
+    def setUp(self):
+        super().setUp()
+        for i in range(8):
+            write_wav(self.folder / "wav" / f"u{i}.wav", tone(0.5 + 0.2 * i, 150 + 60 * i))
+        self.succeeds("retort-prepare", "wav", "-o", "corpus.jsonl")
+        for part in range(4):
+            self.succeeds("retort-extract", "--model", "mfcc", "corpus.jsonl", "-o", "feats", "--shard", f"{part}/4")
+
+    def label(self, *more):
+        self.succeeds("retort-cluster", "-k", 5, "feats", "-o", "codebook")
+        self.succeeds("retort-label", "--codebook", "codebook", "feats", "-o", "labels", *more)
+
+
+class InspectTest(StoreTest):
+    def part(self, index, ending):
+        return self.folder / "feats" / f"part-0000{index}-of-00004.{ending}"
+
+    def finds(self, *texts):
+        """A check fails with one line on stderr; its report on stdout has each text."""
+        result = self.tool("retort-inspect", "--check", "feats", "--json")
+        self.assertEqual(result.code, 1)
+        self.assertEqual(len(result.err.splitlines()), 1, result.err)
+        self.assertTrue(result.err.startswith("retort-inspect: feats: "), result.err)
+        problems = json.loads(result.out)["problems"]
+        for text in texts:
+            self.assertTrue(any(text in problem for problem in problems), (text, problems))
+
+    def test_a_sound_store(self):
+        result = json.loads(self.succeeds("retort-inspect", "--check", "--lineage", "--json", "feats").out)
+        self.assertEqual((result["kind"], result["utterances"], result["dim"]), ("frame store", 8, 39))
+        self.assertEqual(result["problems"], [])
+        corpus = json.loads(self.succeeds("retort-inspect", "--json", "corpus.jsonl").out)
+        self.assertEqual(result["made_from"]["corpus"], corpus["hash"])
+
+    def test_every_kind(self):
+        self.label()
+        for path, kind in [("corpus.jsonl", "corpus"), ("feats", "frame store"), ("labels", "frame store"),
+                           ("codebook", "codebook"), ("codebook/centroids.npy", "npy array")]:
+            result = self.succeeds("retort-inspect", "--check", path)
+            self.assertIn(kind, result.out.splitlines()[0])
+            self.assertEqual(result.err, "")
+
+    def test_missing(self):
+        self.part(2, "json").unlink()
+        self.finds("part 2 of 4 is missing")
+
+    def test_missing_rows(self):
+        self.part(1, "npy").unlink()
+        self.finds("part-00001-of-00004.npy: is missing")
+
+    def test_cut(self):
+        self.part(1, "npy").write_bytes(self.part(1, "npy").read_bytes()[:-2])
+        self.finds("part-00001-of-00004.npy: is cut short")
+
+    def test_altered(self):
+        data = bytearray(self.part(3, "npy").read_bytes())
+        data[-1] ^= 4
+        self.part(3, "npy").write_bytes(data)
+        self.finds("part-00003-of-00004.npy: was altered, first in utterance u7")
+
+    def test_swapped(self):
+        first, second = self.part(0, "npy").read_bytes(), self.part(1, "npy").read_bytes()
+        self.part(0, "npy").write_bytes(second)
+        self.part(1, "npy").write_bytes(first)
+        self.finds("part-00000-of-00004.npy", "part-00001-of-00004.npy")
+
+    def test_altered_codebook(self):
+        self.label()
+        path = self.folder / "codebook/centroids.npy"
+        data = bytearray(path.read_bytes())
+        data[-2] ^= 1
+        path.write_bytes(data)
+        result = self.tool("retort-inspect", "--check", "codebook")
+        self.assertEqual(result.code, 1)
+        self.assertIn("centroids.npy is not the one", result.err)
+
+    def test_wrong_input_and_usage(self):
+        self.fails(1, "no such file or folder", "retort-inspect", "none")
+        (self.folder / "odd").mkdir()
+        self.fails(1, "no artifact that is known", "retort-inspect", "odd")
+        self.fails(2, "PATH is required", "retort-inspect")
+        self.fails(2, "--chek", "retort-inspect", "--chek", "feats")
+
+
+class CopyTest(StoreTest):
+    def test_features_to_npy_and_back(self):
+        self.succeeds("retort-copy", "feats", "f.npy")
+        lengths = [int(line) for line in (self.folder / "f.len").read_text().split()]
+        self.assertEqual(len(lengths), 8)
+        self.succeeds("retort-copy", "f.npy", "again", "--corpus", "corpus.jsonl", "--layer", "mfcc", "--hop", 160)
+        self.succeeds("retort-copy", "again", "g.npy")
+        self.assertEqual((self.folder / "f.npy").read_bytes(), (self.folder / "g.npy").read_bytes())
+        self.assertEqual((self.folder / "f.len").read_text(), (self.folder / "g.len").read_text())
+
+    def test_labels_to_km_and_back(self):
+        self.label()
+        self.succeeds("retort-copy", "labels", "l.km")
+        self.succeeds("retort-copy", "l.km", "again", "--corpus", "corpus.jsonl", "--layer", "mfcc", "--hop", 160,
+                      "--clusters", 5)
+        self.succeeds("retort-copy", "again", "m.km")
+        self.assertEqual((self.folder / "l.km").read_text(), (self.folder / "m.km").read_text())
+        text = self.succeeds("retort-copy", "labels", "-").out.splitlines()
+        self.assertEqual([line.split()[0] for line in text], [f"u{i}" for i in range(8)])
+        self.assertEqual([line.split(" ", 1)[1] for line in text], (self.folder / "l.km").read_text().splitlines())
+
+    def test_to_half_precision(self):
+        self.succeeds("retort-copy", "feats", "half", "--dtype", "f16")
+        self.assertEqual(json.loads(self.succeeds("retort-inspect", "--json", "--check", "half").out)["dtype"], "f16")
+
+    def test_wrong_input(self):
+        self.fails(1, "no such frame store", "retort-copy", "none", "out")
+        (self.folder / "bad.km").write_text("1 2\n3 x\n")
+        self.fails(1, "bad.km:2: is no list of labels", "retort-copy", "bad.km", "out", "--corpus", "corpus.jsonl")
+        (self.folder / "few.km").write_text("1 2\n")
+        self.fails(1, "has 1 utterances, corpus.jsonl has 8", "retort-copy", "few.km", "out", "--corpus", "corpus.jsonl")
+        self.fails(2, "give --corpus", "retort-copy", "few.km", "out")
+        self.fails(1, "no .km form", "retort-copy", "feats", "out.km")
+        self.fails(1, "exists", "retort-copy", "feats", "feats")
+        self.leaves_nothing("out", "out.km")
+
+    def test_wrong_usage(self):
+        self.fails(2, "OUTPUT is required", "retort-copy", "feats")
+        self.fails(2, "--dtype", "retort-copy", "feats", "out", "--dtype", "f8")
+
+    def test_a_full_disk_leaves_nothing(self):
+        def small_files_only():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+        self.fails(1, "writing failed", "retort-copy", "feats", "out", preexec=small_files_only)
+        self.leaves_nothing("out/part-00000-of-00001.json", "out/part-00000-of-00001.npy")
+
+
+if __name__ == "__main__":
+    import unittest
+    unittest.main()
