@@ -6,14 +6,17 @@
 
 int main(int argc, char** argv) {
   retort::ClusterOptions options;
-  retort::Tool tool("retort-cluster", "Cluster frames by k-means; the report is one JSON object on standard output.",
+  retort::Tool tool("retort-cluster",
+                    "Cluster frames by k-means; the report is one JSON object on standard output.",
                     "retort-cluster -k 500 feats -o codebook");
-  tool.option("INPUT", options.inputs, "A frame store or .npy; with --model a corpus file or audio files")->required();
+  tool.option("INPUT", options.inputs, "A frame store or .npy; with --model a corpus file or audio files")
+      ->required();
   tool.option("-o,--output", options.output, "Codebook folder")->required();
   tool.option("-k,--clusters", options.kmeans.clusters, "Number of clusters")->check(CLI::Range(2, 65536));
   tool.option("--model", options.encoder.model, "Model folder, mfcc or fbank: cluster straight from audio");
   tool.option("--layer", options.encoder.layers, "Layer of the model");
-  tool.option("--iterations", options.kmeans.iterations, "At most this many; fewer when nothing changes any more")
+  tool.option("--iterations", options.kmeans.iterations,
+              "At most this many; fewer when nothing changes any more")
       ->check(CLI::Range(0, 1000000));
   tool.option("--init", options.kmeans.init, "random, kmeans++, or a (K, dim) .npy to start from");
   tool.option("--engine", options.kmeans.engine, "auto, torch, faiss or plain")

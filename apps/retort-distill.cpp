@@ -4,8 +4,9 @@
 
 int main(int argc, char** argv) {
   retort::DistillOptions options;
-  retort::Tool tool("retort-distill", "Train a student on the labels of its audio; the same command again resumes.",
-                    "retort-distill --recipe dicehubert --teacher hubert-base --labels labels corpus.jsonl -o run");
+  retort::Tool tool(
+      "retort-distill", "Train a student on the labels of its audio; the same command again resumes.",
+      "retort-distill --recipe dicehubert --teacher hubert-base --labels labels corpus.jsonl -o run");
   tool.option("CORPUS", options.corpus, "corpus.jsonl of the training audio")->required();
   tool.option("--recipe", options.recipe,
               fmt::format("Built-in recipe ({}) or a .json file", fmt::join(retort::builtin_recipes(), ", ")))

@@ -1,4 +1,5 @@
-// retort-evaluate: scores of labels and models. The first argument names the task, which has options of its own.
+// retort-evaluate: scores of labels and models. The first argument names the task, which has options of its
+// own.
 #include <iostream>
 #include <string_view>
 
@@ -39,7 +40,8 @@ int probe(int argc, char** argv) {
   tool.option("--corpus", options.corpus, "corpus.jsonl")->required();
   tool.option("--label-key", options.label_key, "Key of the corpus lines that holds the class")->required();
   tool.option("--layer", options.encoder.layers, "Layers to mix; by default all of enc0..encN");
-  tool.option("--split-by", options.split_by, "Key whose values stay together in train, dev or test; by default the id");
+  tool.option("--split-by", options.split_by,
+              "Key whose values stay together in train, dev or test; by default the id");
   tool.option("--probe", options.probe, "linear or mlp")->check(CLI::IsMember({"linear", "mlp"}));
   tool.option("--lr", options.lrs, "Learning rates to try on dev");
   tool.option("--epochs", options.epochs, "Passes over the training split")->check(CLI::Range(1, 100000));
@@ -56,7 +58,8 @@ int profile(int argc, char** argv) {
   Tool tool(name, "profile: parameters, multiply-accumulates, speed and memory of models.",
             "retort-evaluate profile --model teacher --model student -o profile.json");
   tool.option("--model", options.models, "Model folder (may be repeated)")->required();
-  tool.option("--seconds", options.seconds, "Length of the waveform that speed is measured on")->check(CLI::Range(0.1, 3600.0));
+  tool.option("--seconds", options.seconds, "Length of the waveform that speed is measured on")
+      ->check(CLI::Range(0.1, 3600.0));
   tool.option("--repeats", options.repeats, "Timed runs; the median counts")->check(CLI::Range(1, 1000));
   tool.threads(options.threads);
   bind_result(tool, options.result);
@@ -73,6 +76,8 @@ int main(int argc, char** argv) {
   std::string chosen;
   Tool tool(name, "Score labels and models. Each task has options of its own: retort-evaluate TASK --help.",
             "retort-evaluate units --labels labels --alignments phones.ctm -o units.json");
-  tool.option("TASK", chosen, "units, probe or profile")->required()->check(CLI::IsMember({"units", "probe", "profile"}));
+  tool.option("TASK", chosen, "units, probe or profile")
+      ->required()
+      ->check(CLI::IsMember({"units", "probe", "profile"}));
   return tool.run(argc, argv, [] {});
 }

@@ -8,9 +8,11 @@ int main(int argc, char** argv) {
                     "retort-extract --model hubert-base --layer enc9 corpus.jsonl -o feats");
   tool.option("INPUT", options.inputs, "A corpus file (.jsonl) or audio files")->required();
   tool.option("--model", options.encoder.model, "Model folder, mfcc or fbank")->required();
-  tool.option("--layer", options.encoder.layers,
-              "Layers, comma-separated: conv, proj, enc0..encN, final, or fairseq:9, hf:9, s3prl:9, torchaudio:8");
-  tool.option("-o,--output", options.output, "Frame store; with several layers one store per layer in this folder")
+  tool.option(
+      "--layer", options.encoder.layers,
+      "Layers, comma-separated: conv, proj, enc0..encN, final, or fairseq:9, hf:9, s3prl:9, torchaudio:8");
+  tool.option("-o,--output", options.output,
+              "Frame store; with several layers one store per layer in this folder")
       ->required();
   tool.option("--dtype", options.dtype, "Type of the values: f32, f16 or bf16")
       ->check(CLI::IsMember({"f32", "f16", "bf16"}));

@@ -6,11 +6,14 @@
 
 int main(int argc, char** argv) {
   retort::InspectOptions options;
-  retort::Tool tool("retort-inspect", "Say what an artifact is, whether it is whole, and what it was made from.",
+  retort::Tool tool("retort-inspect",
+                    "Say what an artifact is, whether it is whole, and what it was made from.",
                     "retort-inspect --check feats");
-  tool.option("PATH", options.path, "Corpus, frame store, codebook, model, run, .npy, .safetensors or result")->required();
+  tool.option("PATH", options.path, "Corpus, frame store, codebook, model, run, .npy, .safetensors or result")
+      ->required();
   tool.flag("--json", options.json, "Print one JSON object");
-  tool.flag("--check", options.check, "Read every byte; exit 1 where something is missing, cut, swapped or altered");
+  tool.flag("--check", options.check,
+            "Read every byte; exit 1 where something is missing, cut, swapped or altered");
   tool.flag("--lineage", options.lineage, "Say what it was made from");
   return tool.run(argc, argv,
                   [&options] { run_inspect(options, [](const std::string& text) { std::cout << text; }); });

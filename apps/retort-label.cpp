@@ -6,12 +6,16 @@ int main(int argc, char** argv) {
   retort::LabelOptions options;
   retort::Tool tool("retort-label", "Turn frames into the numbers of their nearest centroids.",
                     "retort-label --codebook codebook --model hubert-base speech.flac -o -");
-  tool.option("INPUT", options.inputs, "A frame store or .npy; with --model a corpus file or audio files")->required();
+  tool.option("INPUT", options.inputs, "A frame store or .npy; with --model a corpus file or audio files")
+      ->required();
   tool.option("--codebook", options.codebook, "Codebook folder (retort-cluster)")->required();
-  tool.option("-o,--output", options.output, "Label store; - for text on standard output, FILE.km or FILE.txt")->required();
+  tool.option("-o,--output", options.output,
+              "Label store; - for text on standard output, FILE.km or FILE.txt")
+      ->required();
   tool.option("--model", options.encoder.model, "Model folder, mfcc or fbank: label straight from audio");
   tool.option("--layer", options.encoder.layers, "Layer of the model; by default the codebook's");
-  tool.option("--engine", options.engine, "auto, torch or plain")->check(CLI::IsMember({"auto", "torch", "plain"}));
+  tool.option("--engine", options.engine, "auto, torch or plain")
+      ->check(CLI::IsMember({"auto", "torch", "plain"}));
   tool.flag("--dedup", options.dedup, "Write runs of the same label once");
   tool.shard(options.shard);
   tool.max_bad(options.max_bad);

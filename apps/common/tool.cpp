@@ -18,8 +18,9 @@
 namespace retort {
 namespace {
 
-// Lets CLI11 take its configuration from JSON: {"layer": "enc9", "batch_seconds": 40}. Keys are option names with
-// underscores for dashes. Numbers are passed on as they stand in the file, so that none loses digits on the way.
+// Lets CLI11 take its configuration from JSON: {"layer": "enc9", "batch_seconds": 40}. Keys are option names
+// with underscores for dashes. Numbers are passed on as they stand in the file, so that none loses digits on
+// the way.
 class JsonConfig : public CLI::Config {
  public:
   std::vector<CLI::ConfigItem> from_config(std::istream& input) const override {
@@ -32,7 +33,8 @@ class JsonConfig : public CLI::Config {
       CLI::ConfigItem item;
       item.name = key;
       std::replace(item.name.begin(), item.name.end(), '_', '-');
-      for (const Json& element : value.is_array() ? value : Json::array({value})) item.inputs.push_back(plain(element));
+      for (const Json& element : value.is_array() ? value : Json::array({value}))
+        item.inputs.push_back(plain(element));
       parsed.push_back(std::move(item));
     }
     return parsed;
@@ -42,17 +44,22 @@ class JsonConfig : public CLI::Config {
 
  private:
   static std::string plain(const Json& value) {
-    if (value.is_object() || value.is_array()) fail_usage("--config: {} is nested, a plain value was expected", value.dump());
+    if (value.is_object() || value.is_array())
+      fail_usage("--config: {} is nested, a plain value was expected", value.dump());
     return value.is_string() ? value.get<std::string>() : value.dump();
   }
 };
 
 const char* level_name(LogLevel level) {
   switch (level) {
-    case LogLevel::debug: return "debug: ";
-    case LogLevel::warning: return "warning: ";
-    case LogLevel::error: return "error: ";
-    default: return "";
+    case LogLevel::debug:
+      return "debug: ";
+    case LogLevel::warning:
+      return "warning: ";
+    case LogLevel::error:
+      return "error: ";
+    default:
+      return "";
   }
 }
 
@@ -68,8 +75,8 @@ constexpr const char* clear_line = "\r\033[K";
 void install_sinks(const std::string& tool, LogLevel least, bool bar) {
   set_log_sink([tool, least, bar](LogLevel level, std::string_view subsystem, std::string_view line) {
     if (level < least) return;
-    std::cerr << (bar ? clear_line : "") << fmt::format("{} [{}] {}{}\n", tool, subsystem, level_name(level), line)
-              << std::flush;
+    std::cerr << (bar ? clear_line : "")
+              << fmt::format("{} [{}] {}{}\n", tool, subsystem, level_name(level), line) << std::flush;
   });
   if (!bar) return;
   set_progress_sink([](const ProgressState& state) {
@@ -89,16 +96,19 @@ int report_failure(const std::string& tool, const std::string& message, int code
 
 Tool::Tool(const std::string& name, const std::string& does, const std::string& example)
     : app_(does, name), name_(name) {
-  app_.footer("Example:\n  " + example + "\n\nExit codes: 0 done, 1 the work failed, 2 bad command line, 128+n stopped by signal n.");
+  app_.footer("Example:\n  " + example +
+              "\n\nExit codes: 0 done, 1 the work failed, 2 bad command line, 128+n stopped by signal n.");
   app_.get_formatter()->column_width(34);
   app_.option_defaults()->always_capture_default(false);
   app_.set_version_flag("--version", name + " " RETORT_VERSION, "Print the version and exit");
-  app_.set_config("--config", "", "Read options from a JSON file; the command line wins")->check(CLI::ExistingFile);
+  app_.set_config("--config", "", "Read options from a JSON file; the command line wins")
+      ->check(CLI::ExistingFile);
   app_.config_formatter(std::make_shared<JsonConfig>());
   app_.allow_config_extras(CLI::config_extras_mode::error);
   app_.add_flag("--print-config", print_config_, "Print the resolved options as JSON and exit");
   app_.add_option("--log-level", log_level_, "Least important lines to show: debug, info, warning or error")
-      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))->capture_default_str();
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+      ->capture_default_str();
   app_.add_flag("--progress", progress_, "Show progress even where stderr is no terminal");
   app_.add_flag("--no-progress", no_progress_, "Show no progress");
 }
@@ -116,11 +126,18 @@ void Tool::remember(CLI::Option* option, std::function<Json()> value) {
 void Tool::threads(int& value) {
   option("--threads", value, "Threads to use; 0: all that this process may use")->check(CLI::Range(0, 4096));
 }
-void Tool::seed(uint64_t& value) { option("--seed", value, "Seed of everything random"); }
-void Tool::device(std::string& value) { option("--device", value, "cpu, cuda or cuda:i"); }
-void Tool::overwrite(bool& value) { flag("--overwrite", value, "Replace an output that exists"); }
+void Tool::seed(uint64_t& value) {
+  option("--seed", value, "Seed of everything random");
+}
+void Tool::device(std::string& value) {
+  option("--device", value, "cpu, cuda or cuda:i");
+}
+void Tool::overwrite(bool& value) {
+  flag("--overwrite", value, "Replace an output that exists");
+}
 void Tool::max_bad(double& value) {
-  option("--max-bad", value, "Share of bad utterances above which the job fails at its end")->check(CLI::Range(0.0, 1.0));
+  option("--max-bad", value, "Share of bad utterances above which the job fails at its end")
+      ->check(CLI::Range(0.0, 1.0));
 }
 void Tool::shard(std::string& value) {
   option("--shard", value, "Do part I of N (I/N, from 0), or auto in a job array");
@@ -178,8 +195,9 @@ int Tool::run(int argc, char** argv, const std::function<void()>& stage) {
   } catch (const Error& error) {
     return report_failure(name_, error.what(), static_cast<int>(error.fault()));
   } catch (const Stopped& stopped) {
-    return report_failure(name_, fmt::format("stopped by signal {}; the same command goes on from here", stopped.signal()),
-                          128 + stopped.signal());
+    return report_failure(
+        name_, fmt::format("stopped by signal {}; the same command goes on from here", stopped.signal()),
+        128 + stopped.signal());
   } catch (const std::bad_alloc&) {
     return report_failure(name_, "out of memory; give it less at a time or more memory", 1);
   } catch (const std::exception& error) {

@@ -1,4 +1,5 @@
-// What every program shares: flags, --config, --print-config, logs and progress on stderr, signals, exit codes.
+// What every program shares: flags, --config, --print-config, logs and progress on stderr, signals, exit
+// codes.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -10,13 +11,15 @@
 
 namespace retort {
 
-// A program's command line. Options bind straight to the fields of an options struct; their defaults live there.
+// A program's command line. Options bind straight to the fields of an options struct; their defaults live
+// there.
 class Tool {
  public:
   // `example` is one whole command line, shown by --help.
   Tool(const std::string& name, const std::string& does, const std::string& example);
 
-  // An option (or a positional, for a name without dashes) whose value is also a key of --config and --print-config.
+  // An option (or a positional, for a name without dashes) whose value is also a key of --config and
+  // --print-config.
   template <class T>
   CLI::Option* option(const std::string& names, T& value, const std::string& help) {
     CLI::Option* option = app_.add_option(names, value, help);
@@ -28,18 +31,18 @@ class Tool {
   CLI::Option* flag(const std::string& names, bool& value, const std::string& help);
 
   // The shared options, for the tools where they mean something. Each binds one field.
-  void threads(int& value);       // --threads
-  void seed(uint64_t& value);     // --seed
+  void threads(int& value);         // --threads
+  void seed(uint64_t& value);       // --seed
   void device(std::string& value);  // --device cpu|cuda[:i]
-  void overwrite(bool& value);    // --overwrite
-  void max_bad(double& value);    // --max-bad
-  void shard(std::string& value);  // --shard I/N|auto; read it with parse_shard in the stage
+  void overwrite(bool& value);      // --overwrite
+  void max_bad(double& value);      // --max-bad
+  void shard(std::string& value);   // --shard I/N|auto; read it with parse_shard in the stage
 
   // Adds a key to --print-config whose value follows from the options, such as a recipe with its overrides.
   void config_details(const std::string& key, std::function<Json()> value);
 
-  // Parses, installs sinks and signal handlers, calls `stage`, and turns what it throws into a line and an exit code:
-  // 0 done, 1 the work failed, 2 bad command line, 128 + n stopped by signal n.
+  // Parses, installs sinks and signal handlers, calls `stage`, and turns what it throws into a line and an
+  // exit code: 0 done, 1 the work failed, 2 bad command line, 128 + n stopped by signal n.
   int run(int argc, char** argv, const std::function<void()>& stage);
 
  private:

@@ -16,7 +16,8 @@ void BadItems::add(std::string_view id, std::string_view reason, std::string_vie
 void BadItems::judge(std::size_t total) const {
   if (count_ == 0) return;
   std::string why;
-  for (const auto& [reason, times] : reasons_) why += fmt::format("{}{} {}", why.empty() ? "" : ", ", times, reason);
+  for (const auto& [reason, times] : reasons_)
+    why += fmt::format("{}{} {}", why.empty() ? "" : ", ", times, reason);
   log_warning(subsystem_, "{} of {} utterances were bad ({})", count_, total, why);
   if (count_ == total) fail("all {} utterances were bad ({})", total, why);
   if (static_cast<double>(count_) > max_share_ * static_cast<double>(total))

@@ -11,7 +11,8 @@ namespace retort {
 class BadItems {
  public:
   // `subsystem` speaks in the log; `max_share` is --max-bad, the share of all items that may be bad.
-  BadItems(std::string subsystem, double max_share) : subsystem_(std::move(subsystem)), max_share_(max_share) {}
+  BadItems(std::string subsystem, double max_share)
+      : subsystem_(std::move(subsystem)), max_share_(max_share) {}
 
   // Warns about one item by name and counts its reason ("truncated", "too-short").
   void add(std::string_view id, std::string_view reason, std::string_view message);
@@ -19,7 +20,8 @@ class BadItems {
   std::size_t count() const { return count_; }
   const std::map<std::string, std::size_t>& reasons() const { return reasons_; }
 
-  // Logs "N of M" and throws an Error if nothing is left of `total` items or more than the allowed share was bad.
+  // Logs "N of M" and throws an Error if nothing is left of `total` items or more than the allowed share was
+  // bad.
   void judge(std::size_t total) const;
 
  private:

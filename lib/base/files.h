@@ -10,9 +10,9 @@
 
 namespace retort {
 
-// Writes PATH through PATH.tmp. commit() flushes, fsyncs, renames and fsyncs the folder; without it the destructor
-// removes the temporary. The temporary is locked while it is written: a second writer of the same path gets an
-// Error, and one left behind by a killed process is simply taken over.
+// Writes PATH through PATH.tmp. commit() flushes, fsyncs, renames and fsyncs the folder; without it the
+// destructor removes the temporary. The temporary is locked while it is written: a second writer of the same
+// path gets an Error, and one left behind by a killed process is simply taken over.
 class AtomicFile {
  public:
   explicit AtomicFile(std::filesystem::path path);

@@ -33,7 +33,9 @@ std::string Hasher::hex() const {
   return fmt::format("{:016x}{:016x}", value.high64, value.low64);
 }
 
-std::string hash_bytes(const void* data, std::size_t bytes) { return Hasher().add(data, bytes).hex(); }
+std::string hash_bytes(const void* data, std::size_t bytes) {
+  return Hasher().add(data, bytes).hex();
+}
 
 std::string hash_file(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);

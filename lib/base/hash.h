@@ -27,7 +27,9 @@ class Hasher {
 };
 
 std::string hash_bytes(const void* data, std::size_t bytes);
-inline std::string hash_text(std::string_view text) { return hash_bytes(text.data(), text.size()); }
+inline std::string hash_text(std::string_view text) {
+  return hash_bytes(text.data(), text.size());
+}
 
 // The hash of a file's bytes.
 std::string hash_file(const std::filesystem::path& path);

@@ -33,11 +33,14 @@ Progress::Progress(std::string job, std::string unit, double total) {
   state_.total = total;
 }
 
-Progress::~Progress() { report(true); }
+Progress::~Progress() {
+  report(true);
+}
 
 void Progress::advance(double amount) {
   state_.done += amount;
-  if (std::chrono::duration<double>(Clock::now() - reported_).count() >= report_interval_seconds) report(false);
+  if (std::chrono::duration<double>(Clock::now() - reported_).count() >= report_interval_seconds)
+    report(false);
 }
 
 void Progress::report(bool finished) {
@@ -57,8 +60,8 @@ std::string progress_text(const ProgressState& state) {
     return fmt::format("{}: {:.0f} {}, {:.4g} {}/s", state.job, state.done, state.unit, rate, state.unit);
   const double share = std::min(1.0, state.done / state.total);
   const std::string left = rate > 0 ? clock_text(std::max(0.0, state.total - state.done) / rate) : "?";
-  return fmt::format("{} {:3.0f}%: {:.0f} of {:.0f} {}, {:.4g} {}/s, {} left", state.job, 100 * share, state.done,
-                     state.total, state.unit, rate, state.unit, left);
+  return fmt::format("{} {:3.0f}%: {:.0f} of {:.0f} {}, {:.4g} {}/s, {} left", state.job, 100 * share,
+                     state.done, state.total, state.unit, rate, state.unit, left);
 }
 
 }  // namespace retort

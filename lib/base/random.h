@@ -1,5 +1,5 @@
-// Random numbers that are the same on every machine and standard library: a stateless seed per purpose, and draws of our
-// own, since the results of std:: distributions are not specified.
+// Random numbers that are the same on every machine and standard library: a stateless seed per purpose, and
+// draws of our own, since the results of std:: distributions are not specified.
 #pragma once
 
 #include <cstdint>

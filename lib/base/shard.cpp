@@ -33,19 +33,24 @@ Shard shard_of_job_array() {
   if (!id || !count) return {};
   const Shard shard{*id - environment_number("SLURM_ARRAY_TASK_MIN").value_or(0), *count};
   if (shard.index < 0 || shard.index >= shard.count)
-    fail_usage("--shard auto: array task {} of {} is no shard; number the array 0 to {}", *id, *count, *count - 1);
+    fail_usage("--shard auto: array task {} of {} is no shard; number the array 0 to {}", *id, *count,
+               *count - 1);
   return shard;
 }
 
 }  // namespace
 
-std::string Shard::stem() const { return fmt::format("part-{:05}-of-{:05}", index, count); }
+std::string Shard::stem() const {
+  return fmt::format("part-{:05}-of-{:05}", index, count);
+}
 
 Shard parse_shard(const std::string& text) {
   if (text == "auto") return shard_of_job_array();
   const std::size_t slash = text.find('/');
-  const auto index = slash == std::string::npos ? std::nullopt : whole_number(std::string_view(text).substr(0, slash));
-  const auto count = slash == std::string::npos ? std::nullopt : whole_number(std::string_view(text).substr(slash + 1));
+  const auto index =
+      slash == std::string::npos ? std::nullopt : whole_number(std::string_view(text).substr(0, slash));
+  const auto count =
+      slash == std::string::npos ? std::nullopt : whole_number(std::string_view(text).substr(slash + 1));
   if (!index || !count || *index < 0 || *count < 1 || *index >= *count || *count > most_shards)
     fail_usage("--shard {}: should be I/N with I from 0 to N-1 (N at most {}), or auto", text, most_shards);
   return {*index, *count};

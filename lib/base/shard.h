@@ -17,7 +17,8 @@ struct Shard {
   std::string stem() const;
 };
 
-// Reads "I/N" with 0 <= I < N, or "auto": SLURM_ARRAY_TASK_ID, _MIN and _COUNT of a job array, 0/1 outside of one.
+// Reads "I/N" with 0 <= I < N, or "auto": SLURM_ARRAY_TASK_ID, _MIN and _COUNT of a job array, 0/1 outside of
+// one.
 Shard parse_shard(const std::string& text);
 
 // The half-open range of items.
@@ -28,8 +29,8 @@ struct Range {
   bool operator==(const Range&) const = default;
 };
 
-// The contiguous items of a shard, so that every shard has about the same total weight. The ranges of all shards
-// tile [0, weights.size()) in order; some are empty where there are more shards than items.
+// The contiguous items of a shard, so that every shard has about the same total weight. The ranges of all
+// shards tile [0, weights.size()) in order; some are empty where there are more shards than items.
 Range shard_range(const std::vector<std::int64_t>& weights, const Shard& shard);
 
 }  // namespace retort

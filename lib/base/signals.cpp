@@ -23,7 +23,9 @@ void install_stop_handlers() {
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is a write error with a message, not a silent death
 }
 
-int stop_signal() { return received; }
+int stop_signal() {
+  return received;
+}
 
 void throw_if_stopped() {
   if (received != 0) throw Stopped(received);

@@ -72,7 +72,8 @@ Json report_of(const KmeansResult& result, const Json& job) {
           {"sizes", result.sizes}};
 }
 
-Json cluster_and_write(const ClusterOptions& options, const FrameSource& source, const Input& input, const Json& job) {
+Json cluster_and_write(const ClusterOptions& options, const FrameSource& source, const Input& input,
+                       const Json& job) {
   const KmeansResult result = run_kmeans(source, options.kmeans);
   Codebook codebook{result.centroids, input.origin, report_of(result, job)};
   write_codebook(options.output, codebook);
@@ -98,7 +99,8 @@ Json cluster_store(const ClusterOptions& options) {
   const StoreFrames source(store);
   const Input input{store.info().origin, array ? store.hash() : ""};
   const Json job = job_of(options, input);
-  return is_done(options, job) ? report_on_disk(options.output) : cluster_and_write(options, source, input, job);
+  return is_done(options, job) ? report_on_disk(options.output)
+                               : cluster_and_write(options, source, input, job);
 }
 
 Json cluster_audio(const ClusterOptions& options) {
@@ -107,7 +109,8 @@ Json cluster_audio(const ClusterOptions& options) {
   encoder_options.threads = options.kmeans.threads;
   const Corpus corpus = read_corpus_input(options.inputs);
   const std::unique_ptr<FrameEncoder> encoder = make_frame_encoder(encoder_options);
-  if (encoder->outputs().size() != 1) fail_usage("--layer {}: one layer makes one codebook", options.encoder.layers);
+  if (encoder->outputs().size() != 1)
+    fail_usage("--layer {}: one layer makes one codebook", options.encoder.layers);
   Input input{encoder->origin(0), ""};
   input.origin.corpus = corpus.hash();
   const Json job = job_of(options, input);
@@ -115,8 +118,9 @@ Json cluster_audio(const ClusterOptions& options) {
 
   GatheredFrames frames(encoder->outputs().front().dim);
   BadItems bad("cluster", options.max_bad);
-  for_each_encoded(corpus, {0, corpus.size()}, *encoder, encoder_options.threads, "encode", bad,
-                   [&](EncodedUtterance utterance) { frames.add(utterance.utterance->id, utterance.outputs.front()); });
+  for_each_encoded(
+      corpus, {0, corpus.size()}, *encoder, encoder_options.threads, "encode", bad,
+      [&](EncodedUtterance utterance) { frames.add(utterance.utterance->id, utterance.outputs.front()); });
   bad.judge(corpus.size());
   return cluster_and_write(options, frames, input, job);
 }

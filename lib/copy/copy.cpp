@@ -6,8 +6,8 @@
 #include <charconv>
 #include <filesystem>
 #include <functional>
-#include <memory>
 #include <iostream>
+#include <memory>
 #include <optional>
 
 #include "base/files.h"
@@ -32,9 +32,13 @@ struct Input {
   std::function<void(const std::function<void(const Item&)>&)> for_each;
 };
 
-bool ends_in(const std::string& name, const char* extension) { return std::filesystem::path(name).extension() == extension; }
+bool ends_in(const std::string& name, const char* extension) {
+  return std::filesystem::path(name).extension() == extension;
+}
 
-bool is_labels(const StoreInfo& info) { return info.kind == StoreKind::labels; }
+bool is_labels(const StoreInfo& info) {
+  return info.kind == StoreKind::labels;
+}
 
 std::vector<int32_t> parse_labels(const std::string& line, const std::string& where) {
   std::vector<int32_t> labels;
@@ -47,7 +51,8 @@ std::vector<int32_t> parse_labels(const std::string& line, const std::string& wh
     }
     int32_t label = 0;
     const auto [next, error] = std::from_chars(at, end, label);
-    if (error != std::errc{} || label < 0 || (next < end && *next != ' ')) fail("{}: is no list of labels", where);
+    if (error != std::errc{} || label < 0 || (next < end && *next != ' '))
+      fail("{}: is no list of labels", where);
     labels.push_back(label);
     at = next;
   }
@@ -81,7 +86,8 @@ Input open_km(const CopyOptions& options) {
   input.info.kind = StoreKind::labels;
   input.info.dim = 1;
   input.info.clusters = options.clusters > 0 ? options.clusters : largest + 1;
-  if (largest >= input.info.clusters) fail("{}: holds label {}, K is {}", options.input, largest, input.info.clusters);
+  if (largest >= input.info.clusters)
+    fail("{}: holds label {}, K is {}", options.input, largest, input.info.clusters);
   input.info.dtype = input.info.clusters <= 65536 ? "u16" : "i32";
   input.info.origin.corpus = corpus->hash();
   input.for_each = [lines, corpus](const auto& take) {
@@ -95,7 +101,8 @@ Input open_km(const CopyOptions& options) {
 
 Input open_frames(const CopyOptions& options) {
   const bool array = ends_in(options.input, ".npy");
-  auto store = std::make_shared<FrameStore>(array ? FrameStore::open_npy(options.input) : FrameStore::open(options.input));
+  auto store = std::make_shared<FrameStore>(array ? FrameStore::open_npy(options.input)
+                                                  : FrameStore::open(options.input));
   Input input{array ? foreign_info(options) : store->info(), nullptr};
   input.info.dim = store->info().dim;
   std::shared_ptr<Corpus> corpus;
@@ -124,7 +131,8 @@ Input open_frames(const CopyOptions& options) {
 }
 
 void write_store(const Input& input, const CopyOptions& options) {
-  if (!options.overwrite && is_frame_store(options.output)) fail("{}: exists; name another output or give --overwrite", options.output);
+  if (!options.overwrite && is_frame_store(options.output))
+    fail("{}: exists; name another output or give --overwrite", options.output);
   part_is_done(options.output, input.info, {}, options.overwrite);
   FramePartWriter writer(options.output, input.info, {});
   input.for_each([&](const Item& item) {
@@ -163,13 +171,15 @@ void write_npy(const Input& input, const CopyOptions& options) {
   array.commit();
 }
 
-// Text: "id v v v" per utterance for labels, "id [" with a line per frame and "]" for features, as Kaldi's text
-// archives. A .km has the labels alone.
+// Text: "id v v v" per utterance for labels, "id [" with a line per frame and "]" for features, as Kaldi's
+// text archives. A .km has the labels alone.
 std::string text_of(const Item& item, bool labels, bool with_id) {
   if (labels)
-    return fmt::format("{}{}\n", with_id ? item.id + (item.labels.empty() ? "" : " ") : "", fmt::join(item.labels, " "));
+    return fmt::format("{}{}\n", with_id ? item.id + (item.labels.empty() ? "" : " ") : "",
+                       fmt::join(item.labels, " "));
   std::string text = item.id + "  [";
-  for (int64_t row = 0; row < item.frames.rows(); ++row) text += fmt::format("\n  {}", fmt::join(item.frames.row(row), " "));
+  for (int64_t row = 0; row < item.frames.rows(); ++row)
+    text += fmt::format("\n  {}", fmt::join(item.frames.row(row), " "));
   return text + " ]\n";
 }
 

@@ -15,7 +15,10 @@ enum SeedPurpose : uint64_t { tie_order = 1, batch_order = 2, crop_start = 3 };
 }  // namespace
 
 BatchPlan::BatchPlan(std::vector<int64_t> samples, const BatchOptions& options, int64_t hop, uint64_t seed)
-    : samples_(std::move(samples)), options_(options), hop_(hop), seed_(seed),
+    : samples_(std::move(samples)),
+      options_(options),
+      hop_(hop),
+      seed_(seed),
       longest_(static_cast<int64_t>(options.max_seconds * model_rate)) {
   if (samples_.empty()) fail("no utterance is left to train on; lower batch.min_seconds or give more audio");
   std::vector<int64_t> lengths;
@@ -25,7 +28,8 @@ BatchPlan::BatchPlan(std::vector<int64_t> samples, const BatchOptions& options, 
   const double most = options.seconds * model_rate;
   for (std::size_t begin = 0; begin < lengths.size();) {
     std::size_t end = begin + 1;
-    while (end < lengths.size() && static_cast<double>(end + 1 - begin) * static_cast<double>(lengths[end]) <= most)
+    while (end < lengths.size() &&
+           static_cast<double>(end + 1 - begin) * static_cast<double>(lengths[end]) <= most)
       ++end;
     sizes_.push_back(end - begin);
     begins_.push_back(begin);
@@ -57,8 +61,8 @@ Batch BatchPlan::batch(int64_t step) const {
   const std::size_t begin = begins_[chosen];
   const std::size_t end = begin + sizes_[chosen];
   const int64_t length = std::min(samples_[plan->utterances[end - 1]], longest_);
-  const auto at_once =
-      static_cast<std::size_t>(std::max(1.0, options_.micro_seconds * model_rate / static_cast<double>(length)));
+  const auto at_once = static_cast<std::size_t>(
+      std::max(1.0, options_.micro_seconds * model_rate / static_cast<double>(length)));
 
   Random random(mix_seed({seed_, crop_start, static_cast<uint64_t>(step)}));
   Batch batch;

@@ -1,5 +1,5 @@
-// Which audio an update sees: batches of about equal length and a bounded number of seconds, in an order that follows
-// from the seed alone, so that a run can go on at any update.
+// Which audio an update sees: batches of about equal length and a bounded number of seconds, in an order that
+// follows from the seed alone, so that a run can go on at any update.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,8 @@ namespace retort {
 
 // A crop of one utterance, on the frame grid of the model.
 struct Crop {
-  std::size_t utterance = 0;   // index into the training set
-  int64_t first_frame = 0;     // the crop's first sample is first_frame * hop
+  std::size_t utterance = 0;  // index into the training set
+  int64_t first_frame = 0;    // the crop's first sample is first_frame * hop
 };
 
 // Crops of the same length.
@@ -28,7 +28,8 @@ using Batch = std::vector<MicroBatch>;
 
 class BatchPlan {
  public:
-  // `samples`: lengths of the training set at 16 kHz, all at least min_seconds. `hop`: samples per model frame.
+  // `samples`: lengths of the training set at 16 kHz, all at least min_seconds. `hop`: samples per model
+  // frame.
   BatchPlan(std::vector<int64_t> samples, const BatchOptions& options, int64_t hop, uint64_t seed);
 
   int64_t batches_per_epoch() const { return static_cast<int64_t>(sizes_.size()); }

@@ -9,22 +9,25 @@
 namespace retort {
 namespace {
 
-// Labels made from another model, or from another layer than the recipe insists on, would train a wrong student silently.
-void check_labels(const FrameStore& labels, const Recipe& recipe, const std::string& teacher, const std::string& folder) {
+// Labels made from another model, or from another layer than the recipe insists on, would train a wrong
+// student silently.
+void check_labels(const FrameStore& labels, const Recipe& recipe, const std::string& teacher,
+                  const std::string& folder) {
   const FrameOrigin& origin = labels.info().origin;
   if (!teacher.empty()) {
     const std::string hash = read_model(teacher).hash();
     if (origin.model != hash)
-      fail("{}: labels come from model {}, --teacher {} is {}; label with that teacher", folder, origin.model, teacher,
-           hash);
+      fail("{}: labels come from model {}, --teacher {} is {}; label with that teacher", folder, origin.model,
+           teacher, hash);
   }
   if (!recipe.label_layer.empty() && origin.layer != recipe.label_layer)
-    fail("{}: labels come from layer {}, the recipe wants {} (label_layer)", folder, origin.layer, recipe.label_layer);
+    fail("{}: labels come from layer {}, the recipe wants {} (label_layer)", folder, origin.layer,
+         recipe.label_layer);
 }
 
 // What a run is made from: two runs are the same if this and the code are.
-Json run_config(const DistillOptions& options, const Recipe& recipe, const Corpus& corpus, const FrameStore& labels,
-                const std::string& start_hash) {
+Json run_config(const DistillOptions& options, const Recipe& recipe, const Corpus& corpus,
+                const FrameStore& labels, const std::string& start_hash) {
   return {{"format", "retort-run-1"},
           {"recipe", recipe.to_json()},
           {"seed", options.seed},
@@ -68,9 +71,12 @@ void run_distill(const DistillOptions& options) {
     log_info("distill", "{} holds this run's student already: nothing to do", options.run);
     return;
   }
-  job.provenance = {{"recipe", job.recipe.name}, {"corpus", config["corpus"]}, {"labels", config["labels"]},
+  job.provenance = {{"recipe", job.recipe.name},
+                    {"corpus", config["corpus"]},
+                    {"labels", config["labels"]},
                     {"seed", options.seed}};
-  log_info("distill", "{} utterances to train on, {} shorter than batch.min_seconds left out; K = {}; {} parameters",
+  log_info("distill",
+           "{} utterances to train on, {} shorter than batch.min_seconds left out; K = {}; {} parameters",
            examples.samples().size(), examples.left_out(), examples.classes(),
            count_parameters(job.recipe.student).backbone);
   train(job, examples, run);

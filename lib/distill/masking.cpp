@@ -10,12 +10,14 @@ namespace {
 // Masked frames of one utterance, in rising order.
 std::vector<int64_t> masked_frames(int64_t frames, const MaskingOptions& options, Random& random) {
   const double expected = options.probability * static_cast<double>(frames) / options.length;
-  const int64_t spans = std::max<int64_t>(options.min_spans, static_cast<int64_t>(expected + random.uniform()));
+  const int64_t spans =
+      std::max<int64_t>(options.min_spans, static_cast<int64_t>(expected + random.uniform()));
   // A span begins where all of it fits; where too few such places are left, later ones are cut by the end.
   int64_t shortest = options.length;
   if (frames - shortest <= spans) shortest = frames - spans - 1;
   if (frames - shortest < spans || shortest < 1)
-    fail("an utterance of {} frames is too short for {} masked spans; raise batch.min_seconds", frames, spans);
+    fail("an utterance of {} frames is too short for {} masked spans; raise batch.min_seconds", frames,
+         spans);
   std::vector<uint8_t> masked(static_cast<std::size_t>(frames), 0);
   for (const int64_t begin : random.choose(frames - shortest, spans))
     std::fill(masked.begin() + begin, masked.begin() + std::min<int64_t>(begin + options.length, frames), 1);
@@ -29,8 +31,8 @@ std::vector<int64_t> masked_frames(int64_t frames, const MaskingOptions& options
 
 }  // namespace
 
-std::vector<std::vector<uint8_t>> span_masks(const std::vector<int64_t>& frames, const MaskingOptions& options,
-                                             Random& random) {
+std::vector<std::vector<uint8_t>> span_masks(const std::vector<int64_t>& frames,
+                                             const MaskingOptions& options, Random& random) {
   std::vector<std::vector<int64_t>> chosen;
   for (const int64_t count : frames) chosen.push_back(masked_frames(count, options, random));
   std::size_t fewest = SIZE_MAX;

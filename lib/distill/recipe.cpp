@@ -72,9 +72,13 @@ ModelConfig parse_student(const Json& json, const std::string& where) {
 }
 
 void check_student(const ModelConfig& student, const std::string& where) {
-  for (const auto& [name, value] : {std::pair{"hidden", student.hidden}, {"layers", student.layers},
-                                    {"heads", student.heads}, {"ffn", student.ffn}, {"pos_kernel", student.pos_kernel},
-                                    {"pos_groups", student.pos_groups}, {"final_dim", student.final_dim}})
+  for (const auto& [name, value] : {std::pair{"hidden", student.hidden},
+                                    {"layers", student.layers},
+                                    {"heads", student.heads},
+                                    {"ffn", student.ffn},
+                                    {"pos_kernel", student.pos_kernel},
+                                    {"pos_groups", student.pos_groups},
+                                    {"final_dim", student.final_dim}})
     if (value < 1) fail("{}: {} {} should be at least 1", where, name, value);
   if (student.hidden % student.heads != 0)
     fail("{}: hidden {} is no multiple of heads {}", where, student.hidden, student.heads);
@@ -82,10 +86,11 @@ void check_student(const ModelConfig& student, const std::string& where) {
     fail("{}: hidden {} is no multiple of pos_groups {}", where, student.hidden, student.pos_groups);
   if (student.wave_norm != "none" && student.wave_norm != "zscore")
     fail("{}: wave_norm {} should be none or zscore", where, student.wave_norm);
-  for (const auto& [name, value] :
-       {std::pair{"hidden_dropout", student.hidden_dropout}, {"attention_dropout", student.attention_dropout},
-        {"activation_dropout", student.activation_dropout}, {"projection_dropout", student.projection_dropout},
-        {"layerdrop", student.layerdrop}})
+  for (const auto& [name, value] : {std::pair{"hidden_dropout", student.hidden_dropout},
+                                    {"attention_dropout", student.attention_dropout},
+                                    {"activation_dropout", student.activation_dropout},
+                                    {"projection_dropout", student.projection_dropout},
+                                    {"layerdrop", student.layerdrop}})
     if (value < 0 || value >= 1) fail("{}: {} {} should be in [0, 1)", where, name, value);
 }
 
@@ -94,7 +99,8 @@ void check_training(const Recipe& recipe, const std::string& where) {
     fail("{}: loss.masked and loss.unmasked should not be negative, nor both 0", where);
   if (recipe.masking.probability < 0 || recipe.masking.probability > 1)
     fail("{}: masking.probability {} should be in [0, 1]", where, recipe.masking.probability);
-  if (recipe.masking.length < 1) fail("{}: masking.length {} should be at least 1", where, recipe.masking.length);
+  if (recipe.masking.length < 1)
+    fail("{}: masking.length {} should be at least 1", where, recipe.masking.length);
   if (recipe.optimizer.lr <= 0) fail("{}: optimizer.lr {} should be above 0", where, recipe.optimizer.lr);
   if (recipe.schedule.steps < 0 || recipe.schedule.warmup_steps < 0)
     fail("{}: schedule.steps and schedule.warmup_steps should not be negative", where);
@@ -128,30 +134,32 @@ bool same_kind(const Json& old_value, const Json& value) {
 }  // namespace
 
 Json Recipe::to_json() const {
-  return {{"name", name},
-          {"paper", paper},
-          {"notes", notes},
-          {"student", student_json(student)},
-          {"label_layer", label_layer},
-          {"feature_grad_mult", feature_grad_mult},
-          {"loss", {{"masked", loss.masked}, {"unmasked", loss.unmasked}, {"feature_penalty", loss.feature_penalty}}},
-          {"masking",
-           {{"probability", masking.probability}, {"length", masking.length}, {"min_spans", masking.min_spans}}},
-          {"optimizer",
-           {{"lr", optimizer.lr},
-            {"beta1", optimizer.beta1},
-            {"beta2", optimizer.beta2},
-            {"eps", optimizer.eps},
-            {"weight_decay", optimizer.weight_decay},
-            {"clip_norm", optimizer.clip_norm}}},
-          {"schedule", {{"steps", schedule.steps}, {"warmup_steps", schedule.warmup_steps}}},
-          {"batch",
-           {{"seconds", batch.seconds},
-            {"micro_seconds", batch.micro_seconds},
-            {"min_seconds", batch.min_seconds},
-            {"max_seconds", batch.max_seconds}}},
-          {"report_every", report_every},
-          {"checkpoint_every", checkpoint_every}};
+  return {
+      {"name", name},
+      {"paper", paper},
+      {"notes", notes},
+      {"student", student_json(student)},
+      {"label_layer", label_layer},
+      {"feature_grad_mult", feature_grad_mult},
+      {"loss",
+       {{"masked", loss.masked}, {"unmasked", loss.unmasked}, {"feature_penalty", loss.feature_penalty}}},
+      {"masking",
+       {{"probability", masking.probability}, {"length", masking.length}, {"min_spans", masking.min_spans}}},
+      {"optimizer",
+       {{"lr", optimizer.lr},
+        {"beta1", optimizer.beta1},
+        {"beta2", optimizer.beta2},
+        {"eps", optimizer.eps},
+        {"weight_decay", optimizer.weight_decay},
+        {"clip_norm", optimizer.clip_norm}}},
+      {"schedule", {{"steps", schedule.steps}, {"warmup_steps", schedule.warmup_steps}}},
+      {"batch",
+       {{"seconds", batch.seconds},
+        {"micro_seconds", batch.micro_seconds},
+        {"min_seconds", batch.min_seconds},
+        {"max_seconds", batch.max_seconds}}},
+      {"report_every", report_every},
+      {"checkpoint_every", checkpoint_every}};
 }
 
 Recipe parse_recipe(const Json& json, const std::string& where) {
@@ -169,12 +177,13 @@ Recipe parse_recipe(const Json& json, const std::string& where) {
   recipe.loss = {number("loss", "masked"), number("loss", "unmasked"), number("loss", "feature_penalty")};
   recipe.masking = {number("masking", "probability"), json_get<int>(section("masking"), "length", where),
                     json_get<int>(section("masking"), "min_spans", where)};
-  recipe.optimizer = {number("optimizer", "lr"),  number("optimizer", "beta1"),        number("optimizer", "beta2"),
-                      number("optimizer", "eps"), number("optimizer", "weight_decay"), number("optimizer", "clip_norm")};
+  recipe.optimizer = {number("optimizer", "lr"),           number("optimizer", "beta1"),
+                      number("optimizer", "beta2"),        number("optimizer", "eps"),
+                      number("optimizer", "weight_decay"), number("optimizer", "clip_norm")};
   recipe.schedule = {json_get<int64_t>(section("schedule"), "steps", where),
                      json_get<int64_t>(section("schedule"), "warmup_steps", where)};
-  recipe.batch = {number("batch", "seconds"), number("batch", "micro_seconds"), number("batch", "min_seconds"),
-                  number("batch", "max_seconds")};
+  recipe.batch = {number("batch", "seconds"), number("batch", "micro_seconds"),
+                  number("batch", "min_seconds"), number("batch", "max_seconds")};
   recipe.report_every = json_get<int64_t>(json, "report_every", where);
   recipe.checkpoint_every = json_get<int64_t>(json, "checkpoint_every", where);
   // What was understood is what is written back: a key that is missing there is one nobody reads.
@@ -192,7 +201,8 @@ std::vector<std::string> builtin_recipes() {
 }
 
 Json read_recipe(const std::string& name_or_file) {
-  if (name_or_file.find('/') != std::string::npos || name_or_file.ends_with(".json")) return read_json(name_or_file);
+  if (name_or_file.find('/') != std::string::npos || name_or_file.ends_with(".json"))
+    return read_json(name_or_file);
   for (const BuiltinRecipe& recipe : builtin_recipe_texts())
     if (name_or_file == recipe.name) return parse_json(recipe.text, "recipe " + name_or_file);
   fail_usage("--recipe {}: no such recipe (built in: {}; or name a .json file)", name_or_file,

@@ -12,9 +12,10 @@ namespace retort {
 
 // Weights of the terms of HuBERT's loss (fairseq criterions/hubert_criterion.py).
 struct LossWeights {
-  double masked = 1.0;           // cross-entropy summed over masked frames
-  double unmasked = 0.0;         // over the others
-  double feature_penalty = 10.0; // mean square of the conv stack's output, times the number of predicted frames
+  double masked = 1.0;    // cross-entropy summed over masked frames
+  double unmasked = 0.0;  // over the others
+  double feature_penalty =
+      10.0;  // mean square of the conv stack's output, times the number of predicted frames
 };
 
 // Spans of masked frames (fairseq data/data_utils.py compute_mask_indices, static lengths, overlaps allowed).
@@ -25,7 +26,7 @@ struct MaskingOptions {
 };
 
 struct OptimizerOptions {
-  double lr = 5e-4;            // peak
+  double lr = 5e-4;  // peak
   double beta1 = 0.9;
   double beta2 = 0.98;
   double eps = 1e-6;
@@ -34,8 +35,8 @@ struct OptimizerOptions {
 };
 
 struct ScheduleOptions {
-  int64_t steps = 400000;         // optimiser updates
-  int64_t warmup_steps = 32000;   // linear rise to lr; afterwards linear fall to 0 at `steps`
+  int64_t steps = 400000;        // optimiser updates
+  int64_t warmup_steps = 32000;  // linear rise to lr; afterwards linear fall to 0 at `steps`
 };
 
 struct BatchOptions {
@@ -70,7 +71,8 @@ Recipe parse_recipe(const Json& json, const std::string& where);
 Json read_recipe(const std::string& name_or_file);
 std::vector<std::string> builtin_recipes();
 
-// Applies "a.b=value". The key must exist, and the value must be of the kind (number, text, list...) it replaces.
+// Applies "a.b=value". The key must exist, and the value must be of the kind (number, text, list...) it
+// replaces.
 void apply_override(Json& recipe, const std::string& assignment);
 
 }  // namespace retort

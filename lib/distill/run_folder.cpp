@@ -26,7 +26,8 @@ std::optional<int64_t> step_of(const std::filesystem::path& folder) {
 
 }  // namespace
 
-RunFolder::RunFolder(std::filesystem::path folder, const Json& config, bool overwrite) : folder_(std::move(folder)) {
+RunFolder::RunFolder(std::filesystem::path folder, const Json& config, bool overwrite)
+    : folder_(std::move(folder)) {
   const std::filesystem::path config_path = folder_ / "config.json";
   if (overwrite) std::filesystem::remove_all(folder_);
   if (std::filesystem::exists(config_path)) {
@@ -36,12 +37,15 @@ RunFolder::RunFolder(std::filesystem::path folder, const Json& config, bool over
            folder_.string(), difference);
     return;
   }
-  if (holds_anything(folder_)) fail("{}: exists and is no training run; name another folder", folder_.string());
+  if (holds_anything(folder_))
+    fail("{}: exists and is no training run; name another folder", folder_.string());
   write_json(config_path, config);
 }
 
 // config.json is the last file that write_model puts into a model folder.
-bool RunFolder::finished() const { return std::filesystem::exists(student() / "config.json"); }
+bool RunFolder::finished() const {
+  return std::filesystem::exists(student() / "config.json");
+}
 
 std::filesystem::path RunFolder::checkpoint(int64_t step) const {
   return folder_ / "checkpoints" / fmt::format("step-{:08}", step) / checkpoint_file;

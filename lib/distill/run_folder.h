@@ -12,8 +12,8 @@ namespace retort {
 
 class RunFolder {
  public:
-  // Makes the folder, or takes up a run of the same configuration; an Error names what differs from another's.
-  // With `overwrite` a run that is there is removed first.
+  // Makes the folder, or takes up a run of the same configuration; an Error names what differs from
+  // another's. With `overwrite` a run that is there is removed first.
   RunFolder(std::filesystem::path folder, const Json& config, bool overwrite);
 
   bool finished() const;  // student/ is whole

@@ -31,25 +31,27 @@ TrainingSet::TrainingSet(const Corpus& corpus, const FrameStore& labels, const M
                          const BatchOptions& batch)
     : classes_(labels.info().clusters), labels_per_frame_(label_ratio(labels, student)), student_(student) {
   if (labels.info().kind != StoreKind::labels) fail("--labels: the store holds features, not labels");
-  if (labels.info().dedup) fail("--labels: runs were written once (--dedup), so they fit no frames; label without it");
+  if (labels.info().dedup)
+    fail("--labels: runs were written once (--dedup), so they fit no frames; label without it");
   const auto shortest = static_cast<int64_t>(batch.min_seconds * model_rate);
   for (const Utterance& utterance : corpus.utterances()) {
     const StoredUtterance* stored = labels.find(utterance.id);
     const int64_t samples = utterance.model_samples();
     if (stored == nullptr)
-      fail("{}: the labels have no such utterance; they were made from another corpus ({}, here {})", utterance.id,
-           labels.info().origin.corpus, corpus.hash());
+      fail("{}: the labels have no such utterance; they were made from another corpus ({}, here {})",
+           utterance.id, labels.info().origin.corpus, corpus.hash());
     const int64_t expected = expected_labels(samples, labels.info().origin.hop, student);
     if (stored->samples != samples || stored->frames != expected)
-      fail("{}: labels are for {} samples ({} labels), the audio has {} ({}); label this corpus again", utterance.id,
-           stored->samples, stored->frames, samples, expected);
+      fail("{}: labels are for {} samples ({} labels), the audio has {} ({}); label this corpus again",
+           utterance.id, stored->samples, stored->frames, samples, expected);
     if (samples < shortest) {
       ++left_out_;
       continue;
     }
     items_.push_back({utterance, samples, labels.read_labels(*stored)});
     for (const int32_t label : items_.back().labels)
-      if (label < 0 || label >= classes_) fail("{}: label {} is not below K = {}", utterance.id, label, classes_);
+      if (label < 0 || label >= classes_)
+        fail("{}: label {} is not below K = {}", utterance.id, label, classes_);
   }
   cache_.resize(items_.size());
 }
@@ -76,7 +78,8 @@ std::shared_ptr<const std::vector<float>> TrainingSet::waveform(std::size_t item
   return loaded;
 }
 
-TrainingExamples TrainingSet::examples(const MicroBatch& batch, const MaskingOptions& masking, Random random) {
+TrainingExamples TrainingSet::examples(const MicroBatch& batch, const MaskingOptions& masking,
+                                       Random random) {
   TrainingExamples made;
   made.rows = static_cast<int64_t>(batch.crops.size());
   made.samples = batch.samples;
@@ -92,7 +95,8 @@ TrainingExamples TrainingSet::examples(const MicroBatch& batch, const MaskingOpt
       made.labels.push_back(labels[static_cast<std::size_t>((crop.first_frame + frame) * labels_per_frame_)]);
   }
   const std::vector<int64_t> frames(batch.crops.size(), made.frames);
-  for (const auto& row : span_masks(frames, masking, random)) made.masked.insert(made.masked.end(), row.begin(), row.end());
+  for (const auto& row : span_masks(frames, masking, random))
+    made.masked.insert(made.masked.end(), row.begin(), row.end());
   return made;
 }
 

@@ -35,7 +35,9 @@ AdamW::AdamW(const torch::nn::Module& module, const OptimizerOptions& options) :
   }
 }
 
-void AdamW::zero_gradients() { at::_foreach_zero_(gradients_); }
+void AdamW::zero_gradients() {
+  at::_foreach_zero_(gradients_);
+}
 
 double AdamW::step(double lr, double examples) {
   at::NoGradGuard no_grad;
@@ -44,8 +46,9 @@ double AdamW::step(double lr, double examples) {
   at::_foreach_mul_(gradients_, clip / examples);
   // The fused kernel counts this update when it corrects the moments' bias.
   for (at::Tensor& count : updates_) count.add_(1);
-  at::_fused_adamw_(parameters_, gradients_, first_moments_, second_moments_, {}, updates_, lr, options_.beta1,
-                    options_.beta2, options_.weight_decay, options_.eps, /*amsgrad=*/false, /*maximize=*/false);
+  at::_fused_adamw_(parameters_, gradients_, first_moments_, second_moments_, {}, updates_, lr,
+                    options_.beta1, options_.beta2, options_.weight_decay, options_.eps, /*amsgrad=*/false,
+                    /*maximize=*/false);
   return norm;
 }
 

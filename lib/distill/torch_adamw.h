@@ -16,8 +16,9 @@ class AdamW {
   AdamW(const torch::nn::Module& module, const OptimizerOptions& options);
 
   void zero_gradients();
-  // Divides gradients by `examples`, clips their norm, and updates with this learning rate. Returns the norm before
-  // clipping. Decay is decoupled: p -= lr * weight_decay * p on every parameter (fairseq optim/adam.py).
+  // Divides gradients by `examples`, clips their norm, and updates with this learning rate. Returns the norm
+  // before clipping. Decay is decoupled: p -= lr * weight_decay * p on every parameter (fairseq
+  // optim/adam.py).
   double step(double lr, double examples);
 
   // Parameters and moments in one safetensors file; load() refuses one that does not fit.

@@ -39,7 +39,7 @@ struct Tally {
   double wait_seconds = 0;
   int64_t micro_batches = 0;
   int64_t updates = 0;
-  at::Tensor target_counts;      // per class, over masked frames
+  at::Tensor target_counts;  // per class, over masked frames
   at::Tensor prediction_counts;
   std::chrono::steady_clock::time_point begun = std::chrono::steady_clock::now();
 };
@@ -49,7 +49,9 @@ double perplexity(const at::Tensor& counts) {
   return std::exp(-at::xlogy(shares, shares).sum().item<double>());
 }
 
-double rounded(double value) { return std::stod(fmt::format("{:.6g}", value)); }
+double rounded(double value) {
+  return std::stod(fmt::format("{:.6g}", value));
+}
 
 Json frame_report(const FrameTally& tally) {
   const double frames = static_cast<double>(std::max<int64_t>(tally.frames, 1));
@@ -61,17 +63,21 @@ Json frame_report(const FrameTally& tally) {
 class Trainer {
  public:
   Trainer(const TrainingJob& job, TrainingSet& examples, const RunFolder& run)
-      : job_(job), recipe_(job.recipe), examples_(examples), run_(run), device_(parse_device(job.device)),
+      : job_(job),
+        recipe_(job.recipe),
+        examples_(examples),
+        run_(run),
+        device_(parse_device(job.device)),
         plan_(examples.samples(), recipe_.batch, recipe_.student.stride(), job.seed),
-        model_(initial_model()), optimizer_(*model_, recipe_.optimizer) {}
+        model_(initial_model()),
+        optimizer_(*model_, recipe_.optimizer) {}
 
   void run() {
     int64_t step = resume();
     const int64_t last = recipe_.schedule.steps;
-    Prefetcher<std::vector<TrainingExamples>> batches(static_cast<std::size_t>(last - step), 1, batches_ahead,
-                                                      [this, step](std::size_t ahead) {
-                                                        return make_batch(step + static_cast<int64_t>(ahead));
-                                                      });
+    Prefetcher<std::vector<TrainingExamples>> batches(
+        static_cast<std::size_t>(last - step), 1, batches_ahead,
+        [this, step](std::size_t ahead) { return make_batch(step + static_cast<int64_t>(ahead)); });
     Progress progress("distill", "updates", static_cast<double>(last - step));
     model_->train();
     for (begin_tally(); step < last;) {
@@ -127,16 +133,19 @@ class Trainer {
     std::vector<TrainingExamples> made;
     for (const MicroBatch& batch : plan_.batch(step))
       made.push_back(examples_.examples(
-          batch, recipe_.masking, Random(mix_seed({job_.seed, mask_spans, static_cast<uint64_t>(step), made.size()}))));
+          batch, recipe_.masking,
+          Random(mix_seed({job_.seed, mask_spans, static_cast<uint64_t>(step), made.size()}))));
     return made;
   }
 
   double learning_rate(int64_t step) const {
     const ScheduleOptions& schedule = recipe_.schedule;
     if (step < schedule.warmup_steps)
-      return recipe_.optimizer.lr * static_cast<double>(step + 1) / static_cast<double>(schedule.warmup_steps);
+      return recipe_.optimizer.lr * static_cast<double>(step + 1) /
+             static_cast<double>(schedule.warmup_steps);
     const auto left = static_cast<double>(schedule.steps - step);
-    return recipe_.optimizer.lr * left / static_cast<double>(std::max<int64_t>(schedule.steps - schedule.warmup_steps, 1));
+    return recipe_.optimizer.lr * left /
+           static_cast<double>(std::max<int64_t>(schedule.steps - schedule.warmup_steps, 1));
   }
 
   void update(int64_t step, Prefetcher<std::vector<TrainingExamples>>& batches) {
@@ -157,21 +166,26 @@ class Trainer {
   double accumulate(TrainingExamples& examples, int64_t step) {
     const at::Tensor waveforms =
         at::from_blob(examples.waveforms.data(), {examples.rows, examples.samples}, at::kFloat).to(device_);
-    const at::Tensor labels = at::from_blob(examples.labels.data(), {examples.rows, examples.frames}, at::kLong)
-                                  .to(device_).flatten();
-    const at::Tensor masked = at::from_blob(examples.masked.data(), {examples.rows, examples.frames}, at::kByte)
-                                  .to(device_).to(at::kBool);
+    const at::Tensor labels =
+        at::from_blob(examples.labels.data(), {examples.rows, examples.frames}, at::kLong)
+            .to(device_)
+            .flatten();
+    const at::Tensor masked =
+        at::from_blob(examples.masked.data(), {examples.rows, examples.frames}, at::kByte)
+            .to(device_)
+            .to(at::kBool);
     HubertForwardOptions forward;
     forward.time_mask = masked;
     forward.feature_grad_mult = recipe_.feature_grad_mult;
     forward.feature_penalty = true;
-    const HubertStates states =
-        model_->forward(waveforms, std::vector<int64_t>(static_cast<std::size_t>(examples.rows), examples.samples), forward);
+    const HubertStates states = model_->forward(
+        waveforms, std::vector<int64_t>(static_cast<std::size_t>(examples.rows), examples.samples), forward);
     const at::Tensor frames = states.final.flatten(0, 1);
 
     double predicted = 0;
     at::Tensor loss;
-    const auto add_term = [&](const at::Tensor& chosen, double weight, FrameTally& tally, bool count_classes) {
+    const auto add_term = [&](const at::Tensor& chosen, double weight, FrameTally& tally,
+                              bool count_classes) {
       at::AutoGradMode with_gradient(weight > 0);
       const at::Tensor term = prediction_loss(frames, labels, chosen, tally, count_classes);
       if (weight <= 0) return;
@@ -183,8 +197,9 @@ class Trainer {
     add_term(flat_mask.logical_not().nonzero().squeeze(1), recipe_.loss.unmasked, tally_.unmasked, false);
     loss = loss + recipe_.loss.feature_penalty * predicted * states.feature_penalty;
     if (!std::isfinite(loss.item<double>()))
-      fail("the loss is not finite at update {}; lower optimizer.lr and run again (it goes on from update {})", step + 1,
-           run_.newest_checkpoint().value_or(0));
+      fail(
+          "the loss is not finite at update {}; lower optimizer.lr and run again (it goes on from update {})",
+          step + 1, run_.newest_checkpoint().value_or(0));
     loss.backward();
 
     tally_.feature_penalty += states.feature_penalty.item<double>();
@@ -218,23 +233,27 @@ class Trainer {
 
   void report(int64_t step) {
     const double wall = seconds_since(tally_.begun);
-    const Json line = {{"step", step},
-                       {"epoch", step / plan_.batches_per_epoch()},
-                       {"lr", rounded(learning_rate(step - 1))},
-                       {"masked", frame_report(tally_.masked)},
-                       {"unmasked", frame_report(tally_.unmasked)},
-                       {"feature_penalty", rounded(tally_.feature_penalty / static_cast<double>(tally_.micro_batches))},
-                       {"target_perplexity", rounded(perplexity(tally_.target_counts))},
-                       {"prediction_perplexity", rounded(perplexity(tally_.prediction_counts))},
-                       {"gradient_norm", rounded(tally_.gradient_norm / static_cast<double>(tally_.updates))},
-                       {"audio_seconds", rounded(tally_.audio_seconds)},
-                       {"audio_per_second", rounded(tally_.audio_seconds / wall)},
-                       {"data_wait_share", rounded(tally_.wait_seconds / wall)},
-                       {"seconds", rounded(wall)}};
+    const Json line = {
+        {"step", step},
+        {"epoch", step / plan_.batches_per_epoch()},
+        {"lr", rounded(learning_rate(step - 1))},
+        {"masked", frame_report(tally_.masked)},
+        {"unmasked", frame_report(tally_.unmasked)},
+        {"feature_penalty", rounded(tally_.feature_penalty / static_cast<double>(tally_.micro_batches))},
+        {"target_perplexity", rounded(perplexity(tally_.target_counts))},
+        {"prediction_perplexity", rounded(perplexity(tally_.prediction_counts))},
+        {"gradient_norm", rounded(tally_.gradient_norm / static_cast<double>(tally_.updates))},
+        {"audio_seconds", rounded(tally_.audio_seconds)},
+        {"audio_per_second", rounded(tally_.audio_seconds / wall)},
+        {"data_wait_share", rounded(tally_.wait_seconds / wall)},
+        {"seconds", rounded(wall)}};
     run_.log(line);
-    log_info("distill", "update {} of {}: masked loss {:.3f} accuracy {:.3f}, unmasked loss {:.3f} accuracy {:.3f}, {:.4g} s of audio/s",
-             step, recipe_.schedule.steps, line["masked"]["loss"].get<double>(), line["masked"]["accuracy"].get<double>(),
-             line["unmasked"]["loss"].get<double>(), line["unmasked"]["accuracy"].get<double>(), tally_.audio_seconds / wall);
+    log_info("distill",
+             "update {} of {}: masked loss {:.3f} accuracy {:.3f}, unmasked loss {:.3f} accuracy {:.3f}, "
+             "{:.4g} s of audio/s",
+             step, recipe_.schedule.steps, line["masked"]["loss"].get<double>(),
+             line["masked"]["accuracy"].get<double>(), line["unmasked"]["loss"].get<double>(),
+             line["unmasked"]["accuracy"].get<double>(), tally_.audio_seconds / wall);
     begin_tally();
   }
 

@@ -14,12 +14,12 @@
 namespace retort {
 
 struct TrainingJob {
-  Recipe recipe;                       // student.classes set
+  Recipe recipe;  // student.classes set
   uint64_t seed = 0;
   int threads = 0;
   std::string device = "cpu";
-  std::optional<ModelWeights> start;   // weights to start from; those of other names or shapes are not used
-  Json provenance = Json::object();    // goes into the student's retort.json
+  std::optional<ModelWeights> start;  // weights to start from; those of other names or shapes are not used
+  Json provenance = Json::object();   // goes into the student's retort.json
 };
 
 // Trains to the recipe's last step and writes run.student().

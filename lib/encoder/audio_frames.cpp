@@ -30,7 +30,8 @@ Loaded load(const Utterance& utterance) {
 }
 
 // Cuts the window, sorted by length, into batches whose padded size is within the seconds allowed.
-std::vector<std::vector<std::size_t>> batches_by_length(const std::vector<Loaded>& window, double batch_samples) {
+std::vector<std::vector<std::size_t>> batches_by_length(const std::vector<Loaded>& window,
+                                                        double batch_samples) {
   std::vector<std::size_t> order;
   for (std::size_t i = 0; i < window.size(); ++i)
     if (!window[i].problem) order.push_back(i);
@@ -40,7 +41,8 @@ std::vector<std::vector<std::size_t>> batches_by_length(const std::vector<Loaded
   std::vector<std::vector<std::size_t>> batches;
   for (const std::size_t item : order) {
     const auto padded = static_cast<double>(window[item].samples.size());
-    if (batches.empty() || padded * static_cast<double>(batches.back().size() + 1) > batch_samples) batches.emplace_back();
+    if (batches.empty() || padded * static_cast<double>(batches.back().size() + 1) > batch_samples)
+      batches.emplace_back();
     batches.back().push_back(item);
   }
   return batches;
@@ -48,8 +50,9 @@ std::vector<std::vector<std::size_t>> batches_by_length(const std::vector<Loaded
 
 }  // namespace
 
-void for_each_encoded(const Corpus& corpus, Range range, FrameEncoder& encoder, int threads, const std::string& job,
-                      BadItems& bad, const std::function<void(EncodedUtterance)>& take) {
+void for_each_encoded(const Corpus& corpus, Range range, FrameEncoder& encoder, int threads,
+                      const std::string& job, BadItems& bad,
+                      const std::function<void(EncodedUtterance)>& take) {
   const std::vector<Utterance>& utterances = corpus.utterances();
   double seconds = 0;
   for (std::size_t i = range.begin; i < range.end; ++i)

@@ -1,4 +1,5 @@
-// The loop that every stage over audio shares: load ahead on threads, batch by length, encode, hand on in corpus order.
+// The loop that every stage over audio shares: load ahead on threads, batch by length, encode, hand on in
+// corpus order.
 #pragma once
 
 #include <functional>
@@ -12,13 +13,14 @@ namespace retort {
 
 struct EncodedUtterance {
   const Utterance* utterance = nullptr;
-  int64_t samples = 0;           // at 16 kHz
-  std::vector<Matrix> outputs;   // as FrameEncoder::outputs()
+  int64_t samples = 0;          // at 16 kHz
+  std::vector<Matrix> outputs;  // as FrameEncoder::outputs()
 };
 
-// Encodes the utterances of `range` and calls `take` for each in corpus order. Bad audio goes to `bad` and is skipped.
-// Shows progress under `job` and stops (Stopped) between batches when a signal came.
-void for_each_encoded(const Corpus& corpus, Range range, FrameEncoder& encoder, int threads, const std::string& job,
-                      BadItems& bad, const std::function<void(EncodedUtterance)>& take);
+// Encodes the utterances of `range` and calls `take` for each in corpus order. Bad audio goes to `bad` and is
+// skipped. Shows progress under `job` and stops (Stopped) between batches when a signal came.
+void for_each_encoded(const Corpus& corpus, Range range, FrameEncoder& encoder, int threads,
+                      const std::string& job, BadItems& bad,
+                      const std::function<void(EncodedUtterance)>& take);
 
 }  // namespace retort

@@ -17,7 +17,8 @@ class FeatureEncoder : public FrameEncoder {
       : kind_(options.model), threads_(options.threads > 0 ? options.threads : available_threads()) {
     if (!options.layers.empty() && options.layers != kind_)
       fail_usage("--layer {}: {} has no layers; leave it out", options.layers, kind_);
-    if (options.device != "cpu") fail_usage("--device {}: {} is computed on the cpu only", options.device, kind_);
+    if (options.device != "cpu")
+      fail_usage("--device {}: {} is computed on the cpu only", options.device, kind_);
     if (options.mel_bins < 4 || options.mel_bins > 256)
       fail_usage("--mel-bins {}: should be 4 to 256", options.mel_bins);
     mfcc_.deltas = options.deltas;
@@ -60,7 +61,9 @@ class FeatureEncoder : public FrameEncoder {
 
 }  // namespace
 
-bool is_feature_name(const std::string& model) { return model == "mfcc" || model == "fbank"; }
+bool is_feature_name(const std::string& model) {
+  return model == "mfcc" || model == "fbank";
+}
 
 std::unique_ptr<FrameEncoder> make_frame_encoder(const EncoderOptions& options) {
   if (is_feature_name(options.model)) return std::make_unique<FeatureEncoder>(options);

@@ -36,7 +36,8 @@ class FrameEncoder {
   virtual const std::vector<EncoderOutput>& outputs() const = 0;
   // Frames of one utterance of this many samples.
   virtual int64_t frames(int64_t samples) const = 0;
-  // result[u][o]: the frames of waveform u at output o. Each utterance gets exactly (to rounding) what it gets alone.
+  // result[u][o]: the frames of waveform u at output o. Each utterance gets exactly (to rounding) what it
+  // gets alone.
   virtual std::vector<std::vector<Matrix>> encode(const std::vector<std::vector<float>>& waveforms) = 0;
   // Origin of output o, its corpus left empty.
   virtual FrameOrigin origin(std::size_t output) const = 0;

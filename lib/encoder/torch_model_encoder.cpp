@@ -31,7 +31,8 @@ class ModelEncoder : public FrameEncoder {
     config_ = weights.config;
     hash_ = weights.hash();
     layers_ = parse_layers(options.layers.empty() ? "final" : options.layers, config_);
-    for (const Layer& layer : layers_) outputs_.push_back({layer.name(), layer_dim(layer, config_), config_.stride()});
+    for (const Layer& layer : layers_)
+      outputs_.push_back({layer.name(), layer_dim(layer, config_), config_.stride()});
     network_ = HubertModel(weights);
     network_->to(device_);
     network_->eval();
@@ -84,10 +85,14 @@ class ModelEncoder : public FrameEncoder {
 
   static at::Tensor tapped(const HubertStates& states, const Layer& layer) {
     switch (layer.kind) {
-      case Layer::Kind::conv: return states.conv;
-      case Layer::Kind::proj: return states.proj;
-      case Layer::Kind::enc: return states.enc[static_cast<std::size_t>(layer.index)];
-      default: return states.final;
+      case Layer::Kind::conv:
+        return states.conv;
+      case Layer::Kind::proj:
+        return states.proj;
+      case Layer::Kind::enc:
+        return states.enc[static_cast<std::size_t>(layer.index)];
+      default:
+        return states.final;
     }
   }
 

@@ -18,12 +18,14 @@ namespace {
 
 constexpr const char* protocol = "probe-1";
 
-std::string text_of(const Json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
+std::string text_of(const Json& value) {
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
 
 // Utterances that have the key, with their class.
 struct Examples {
   std::vector<Utterance> utterances;
-  std::vector<std::string> classes;    // sorted names
+  std::vector<std::string> classes;  // sorted names
   std::map<std::string, int64_t> index;
 };
 
@@ -46,7 +48,8 @@ Examples examples_of(const Corpus& corpus, const ProbeOptions& options) {
 
 enum class Split { train, dev, test };
 
-// 80/10/10 by the first digits of a hash, so that an utterance stays in its split whatever else the corpus holds.
+// 80/10/10 by the first digits of a hash, so that an utterance stays in its split whatever else the corpus
+// holds.
 Split split_of(const Utterance& utterance, const std::string& split_by) {
   std::string key = utterance.id;
   if (!split_by.empty()) {
@@ -74,29 +77,34 @@ void add_pooled(const std::vector<Matrix>& outputs, ProbeSplit& split) {
   ++split.rows;
 }
 
-ProbeData pooled_features(const Examples& examples, FrameEncoder& encoder, const ProbeOptions& options, Json& hashes) {
+ProbeData pooled_features(const Examples& examples, FrameEncoder& encoder, const ProbeOptions& options,
+                          Json& hashes) {
   ProbeData data;
   data.layers = static_cast<int64_t>(encoder.outputs().size());
   data.dim = encoder.outputs().front().dim;
   data.classes = static_cast<int64_t>(examples.classes.size());
   for (const EncoderOutput& output : encoder.outputs())
-    if (output.dim != data.dim) fail_usage("--layer {}: layers of different width cannot be mixed", options.encoder.layers);
+    if (output.dim != data.dim)
+      fail_usage("--layer {}: layers of different width cannot be mixed", options.encoder.layers);
   std::map<Split, Hasher> ids;
   BadItems bad("evaluate", options.max_bad);
   const Corpus corpus(examples.utterances);
-  for_each_encoded(corpus, {0, corpus.size()}, encoder, options.encoder.threads, "encode", bad, [&](EncodedUtterance encoded) {
-    const Split which = split_of(*encoded.utterance, options.split_by);
-    ProbeSplit& split = which == Split::train ? data.train : which == Split::dev ? data.dev : data.test;
-    const std::string name = text_of(encoded.utterance->extra.at(options.label_key));
-    ids[which].add(encoded.utterance->id + "\n" + name + "\n");
-    add_pooled(encoded.outputs, split);
-    split.classes.push_back(examples.index.at(name));
-  });
+  for_each_encoded(
+      corpus, {0, corpus.size()}, encoder, options.encoder.threads, "encode", bad,
+      [&](EncodedUtterance encoded) {
+        const Split which = split_of(*encoded.utterance, options.split_by);
+        ProbeSplit& split = which == Split::train ? data.train : which == Split::dev ? data.dev : data.test;
+        const std::string name = text_of(encoded.utterance->extra.at(options.label_key));
+        ids[which].add(encoded.utterance->id + "\n" + name + "\n");
+        add_pooled(encoded.outputs, split);
+        split.classes.push_back(examples.index.at(name));
+      });
   bad.judge(corpus.size());
   if (data.train.rows == 0 || data.dev.rows == 0 || data.test.rows == 0)
-    fail("{}: {} utterances are too few to be split ({} train, {} dev, {} test)", options.corpus, corpus.size(),
-         data.train.rows, data.dev.rows, data.test.rows);
-  hashes = {{"train", ids[Split::train].hex()}, {"dev", ids[Split::dev].hex()}, {"test", ids[Split::test].hex()}};
+    fail("{}: {} utterances are too few to be split ({} train, {} dev, {} test)", options.corpus,
+         corpus.size(), data.train.rows, data.dev.rows, data.test.rows);
+  hashes = {
+      {"train", ids[Split::train].hex()}, {"dev", ids[Split::dev].hex()}, {"test", ids[Split::test].hex()}};
   return data;
 }
 
@@ -109,19 +117,23 @@ double majority_share(const ProbeData& data) {
          static_cast<double>(data.test.rows);
 }
 
-// One score per seed at each rate; the rate with the most hits on dev over all seeds, the lower one of equals.
-std::pair<double, std::vector<ProbeScore>> sweep(const ProbeData& data, const ProbeOptions& options, Json& tried) {
+// One score per seed at each rate; the rate with the most hits on dev over all seeds, the lower one of
+// equals.
+std::pair<double, std::vector<ProbeScore>> sweep(const ProbeData& data, const ProbeOptions& options,
+                                                 Json& tried) {
   std::pair<double, std::vector<ProbeScore>> best;
   int64_t best_hits = -1;
   for (const double lr : options.lrs) {
     std::vector<ProbeScore> scores;
     int64_t hits = 0;
     for (int seed = 0; seed < options.seeds; ++seed) {
-      scores.push_back(train_probe(data, {options.probe == "mlp", lr, options.epochs, static_cast<uint64_t>(seed),
-                                          options.encoder.threads}));
+      scores.push_back(train_probe(data, {options.probe == "mlp", lr, options.epochs,
+                                          static_cast<uint64_t>(seed), options.encoder.threads}));
       hits += scores.back().dev_correct;
     }
-    tried.push_back({{"lr", lr}, {"dev_accuracy", static_cast<double>(hits) / static_cast<double>(options.seeds * data.dev.rows)}});
+    tried.push_back(
+        {{"lr", lr},
+         {"dev_accuracy", static_cast<double>(hits) / static_cast<double>(options.seeds * data.dev.rows)}});
     if (hits <= best_hits) continue;
     best_hits = hits;
     best = {lr, std::move(scores)};
@@ -138,14 +150,21 @@ Json result_of(const ProbeData& data, const Examples& examples, const ProbeOptio
     correct.push_back(score.test_correct);
     weights.push_back(score.layer_weights);
   }
-  const double mean = std::accumulate(accuracies.begin(), accuracies.end(), 0.0) / static_cast<double>(accuracies.size());
+  const double mean =
+      std::accumulate(accuracies.begin(), accuracies.end(), 0.0) / static_cast<double>(accuracies.size());
   double variance = 0;
-  for (const double accuracy : accuracies) variance += (accuracy - mean) * (accuracy - mean) / static_cast<double>(accuracies.size());
+  for (const double accuracy : accuracies)
+    variance += (accuracy - mean) * (accuracy - mean) / static_cast<double>(accuracies.size());
   return {{"metrics",
-           {{"accuracy", mean}, {"accuracy_deviation", std::sqrt(variance)}, {"majority", majority_share(data)},
+           {{"accuracy", mean},
+            {"accuracy_deviation", std::sqrt(variance)},
+            {"majority", majority_share(data)},
             {"chance", 1.0 / static_cast<double>(data.classes)}}},
           {"counts",
-           {{"train", data.train.rows}, {"dev", data.dev.rows}, {"test", data.test.rows}, {"test_correct", correct}}},
+           {{"train", data.train.rows},
+            {"dev", data.dev.rows},
+            {"test", data.test.rows},
+            {"test_correct", correct}}},
           {"classes", examples.classes},
           {"lr", lr},
           {"lr_sweep", tried},
@@ -154,10 +173,11 @@ Json result_of(const ProbeData& data, const Examples& examples, const ProbeOptio
 
 std::string line_of(const Json& result) {
   const Json& metrics = result.at("metrics");
-  return fmt::format("probe accuracy {:.4f} deviation {:.4f} majority {:.4f} chance {:.4f} classes {} test {}",
-                     metrics.at("accuracy").get<double>(), metrics.at("accuracy_deviation").get<double>(),
-                     metrics.at("majority").get<double>(), metrics.at("chance").get<double>(), result.at("classes").size(),
-                     result.at("counts").at("test").get<int64_t>());
+  return fmt::format(
+      "probe accuracy {:.4f} deviation {:.4f} majority {:.4f} chance {:.4f} classes {} test {}",
+      metrics.at("accuracy").get<double>(), metrics.at("accuracy_deviation").get<double>(),
+      metrics.at("majority").get<double>(), metrics.at("chance").get<double>(), result.at("classes").size(),
+      result.at("counts").at("test").get<int64_t>());
 }
 
 }  // namespace
@@ -173,13 +193,18 @@ std::string run_probe(const ProbeOptions& options) {
   if (encoder_options.layers.empty() && !is_feature_name(encoder_options.model))
     encoder_options.layers = all_layers(encoder_options.model);
   const std::unique_ptr<FrameEncoder> encoder = make_frame_encoder(encoder_options);
-  const Json job = {{"task", "probe"},
-                    {"protocol", protocol},
-                    {"model", encoder->origin(0).model},
-                    {"layers", encoder_options.layers},
-                    {"inputs", {{"corpus", corpus.hash()}, {"label_key", options.label_key}, {"split_by", options.split_by}}},
-                    {"options",
-                     {{"probe", options.probe}, {"lrs", options.lrs}, {"epochs", options.epochs}, {"seeds", options.seeds}}}};
+  const Json job = {
+      {"task", "probe"},
+      {"protocol", protocol},
+      {"model", encoder->origin(0).model},
+      {"layers", encoder_options.layers},
+      {"inputs",
+       {{"corpus", corpus.hash()}, {"label_key", options.label_key}, {"split_by", options.split_by}}},
+      {"options",
+       {{"probe", options.probe},
+        {"lrs", options.lrs},
+        {"epochs", options.epochs},
+        {"seeds", options.seeds}}}};
   if (const auto done = file.begin(job)) return line_of(*done);
   Json hashes;
   const ProbeData data = pooled_features(examples, *encoder, options, hashes);

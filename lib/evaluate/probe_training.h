@@ -35,7 +35,8 @@ struct ProbeScore {
   std::vector<double> layer_weights;
 };
 
-// Adam on the full training split; features of each layer and dimension are standardised by the training split.
+// Adam on the full training split; features of each layer and dimension are standardised by the training
+// split.
 ProbeScore train_probe(const ProbeData& data, const ProbeTraining& options);
 
 }  // namespace retort

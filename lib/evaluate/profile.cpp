@@ -56,7 +56,10 @@ Json measure_speed(const std::string& model, const ProfileOptions& options) {
       const std::vector<std::vector<float>> waveforms(batch, noise(options.seconds));
       const double seconds = median_seconds(*encoder, waveforms, options.repeats);
       const double audio = options.seconds * static_cast<double>(batch);
-      rows.push_back({{"threads", threads}, {"batch", batch}, {"seconds", seconds}, {"real_time_factor", seconds / audio},
+      rows.push_back({{"threads", threads},
+                      {"batch", batch},
+                      {"seconds", seconds},
+                      {"real_time_factor", seconds / audio},
                       {"times_real_time", audio / seconds}});
     }
   }
@@ -71,17 +74,21 @@ Json profile_model(const std::string& model, const ProfileOptions& options) {
   Json per_second = Json::object();
   for (const auto& [component, count] : macs.by_component)
     per_second[component] = static_cast<double>(count) / options.seconds;
-  return {{"model", weights.hash()},
-          {"parameters", {{"backbone", parameters.backbone}, {"total", parameters.total}, {"by_role", parameters.by_role}}},
-          {"macs_per_second", {{"total", static_cast<double>(macs.total) / options.seconds}, {"by_component", per_second}}},
-          {"bytes", {{"f32", parameters.backbone * 4}, {"f16", parameters.backbone * 2}, {"int8", parameters.backbone}}},
-          {"speed", measure_speed(model, options)},
-          {"peak_memory_bytes", peak_memory()}};
+  return {
+      {"model", weights.hash()},
+      {"parameters",
+       {{"backbone", parameters.backbone}, {"total", parameters.total}, {"by_role", parameters.by_role}}},
+      {"macs_per_second",
+       {{"total", static_cast<double>(macs.total) / options.seconds}, {"by_component", per_second}}},
+      {"bytes",
+       {{"f32", parameters.backbone * 4}, {"f16", parameters.backbone * 2}, {"int8", parameters.backbone}}},
+      {"speed", measure_speed(model, options)},
+      {"peak_memory_bytes", peak_memory()}};
 }
 
 std::string table_of(const Json& result, const std::vector<std::string>& names) {
-  std::string table = fmt::format("{:24} {:>10} {:>12} {:>10} {:>10} {:>10}\n", "model", "params M", "GMAC/s audio",
-                                  "x RT 1 thr", "x RT all", "peak MiB");
+  std::string table = fmt::format("{:24} {:>10} {:>12} {:>10} {:>10} {:>10}\n", "model", "params M",
+                                  "GMAC/s audio", "x RT 1 thr", "x RT all", "peak MiB");
   for (std::size_t i = 0; i < names.size(); ++i) {
     const Json& row = result.at("metrics").at(i);
     const Json& speed = row.at("speed");
@@ -89,7 +96,8 @@ std::string table_of(const Json& result, const std::vector<std::string>& names) 
                          std::filesystem::path(names[i]).filename().string(),
                          row.at("parameters").at("backbone").get<double>() / 1e6,
                          row.at("macs_per_second").at("total").get<double>() / 1e9,
-                         speed.front().at("times_real_time").get<double>(), speed.back().at("times_real_time").get<double>(),
+                         speed.front().at("times_real_time").get<double>(),
+                         speed.back().at("times_real_time").get<double>(),
                          row.at("peak_memory_bytes").get<double>() / (1 << 20));
   }
   return table.substr(0, table.size() - 1);
@@ -101,10 +109,12 @@ std::string run_profile(const ProfileOptions& options) {
   ResultFile file(options.result);
   Json hashes = Json::array();
   for (const std::string& model : options.models) hashes.push_back(read_model(model).hash());
-  const Json job = {{"task", "profile"},
-                    {"protocol", protocol},
-                    {"model", hashes},
-                    {"options", {{"seconds", options.seconds}, {"repeats", options.repeats}, {"threads", options.threads}}}};
+  const Json job = {
+      {"task", "profile"},
+      {"protocol", protocol},
+      {"model", hashes},
+      {"options",
+       {{"seconds", options.seconds}, {"repeats", options.repeats}, {"threads", options.threads}}}};
   if (const auto done = file.begin(job)) return table_of(*done, options.models);
   Json rows = Json::array();
   for (const std::string& model : options.models) rows.push_back(profile_model(model, options));

@@ -16,8 +16,8 @@ struct ProfileOptions {
   int threads = 0;      // of the "all threads" rows; 0: all
 };
 
-// Parameters and multiply-accumulates follow from the configuration; real-time factors are measured through the
-// encoder with one thread and all threads, one waveform and eight. Returns the table for standard output.
+// Parameters and multiply-accumulates follow from the configuration; real-time factors are measured through
+// the encoder with one thread and all threads, one waveform and eight. Returns the table for standard output.
 std::string run_profile(const ProfileOptions& options);
 
 }  // namespace retort

@@ -16,7 +16,8 @@ struct ProbeModule : torch::nn::Module {
   ProbeModule(const ProbeData& data, bool hidden_layer) {
     mix = register_parameter("mix", torch::zeros({data.layers}));
     if (hidden_layer) hidden = register_module("hidden", torch::nn::Linear(data.dim, hidden_width));
-    output = register_module("output", torch::nn::Linear(hidden_layer ? hidden_width : data.dim, data.classes));
+    output =
+        register_module("output", torch::nn::Linear(hidden_layer ? hidden_width : data.dim, data.classes));
   }
 
   // (rows, layers, dim) to (rows, classes).
@@ -31,7 +32,8 @@ struct ProbeModule : torch::nn::Module {
 };
 
 at::Tensor features_of(const ProbeSplit& split, const ProbeData& data) {
-  return at::from_blob(const_cast<float*>(split.features.data()), {split.rows, data.layers, data.dim}, at::kFloat);
+  return at::from_blob(const_cast<float*>(split.features.data()), {split.rows, data.layers, data.dim},
+                       at::kFloat);
 }
 
 at::Tensor classes_of(const ProbeSplit& split) {
@@ -51,8 +53,11 @@ ProbeScore train_probe(const ProbeData& data, const ProbeTraining& options) {
   const at::Tensor raw = features_of(data.train, data);
   const at::Tensor mean = raw.mean(0, true);
   const at::Tensor deviation = raw.std(0, false, true).clamp_min(least_deviation);
-  const auto standardised = [&](const ProbeSplit& split) { return (features_of(split, data) - mean) / deviation; };
-  const at::Tensor train = standardised(data.train), dev = standardised(data.dev), test = standardised(data.test);
+  const auto standardised = [&](const ProbeSplit& split) {
+    return (features_of(split, data) - mean) / deviation;
+  };
+  const at::Tensor train = standardised(data.train), dev = standardised(data.dev),
+                   test = standardised(data.test);
 
   ProbeModule probe(data, options.hidden_layer);
   torch::optim::Adam adam(probe.parameters(), torch::optim::AdamOptions(options.lr));
@@ -66,7 +71,8 @@ ProbeScore train_probe(const ProbeData& data, const ProbeTraining& options) {
     best.dev_correct = dev_correct;
     best.test_correct = correct(probe, test, classes_of(data.test));
     const at::Tensor weights = probe.mix.detach().softmax(0).to(at::kDouble);
-    best.layer_weights.assign(weights.const_data_ptr<double>(), weights.const_data_ptr<double>() + data.layers);
+    best.layer_weights.assign(weights.const_data_ptr<double>(),
+                              weights.const_data_ptr<double>() + data.layers);
   }
   return best;
 }

@@ -19,8 +19,8 @@ struct Target {
   bool done = false;
 };
 
-std::vector<Target> make_targets(const ExtractOptions& options, const FrameEncoder& encoder, const Corpus& corpus,
-                                 const Shard& shard) {
+std::vector<Target> make_targets(const ExtractOptions& options, const FrameEncoder& encoder,
+                                 const Corpus& corpus, const Shard& shard) {
   std::vector<Target> targets;
   const std::vector<EncoderOutput>& outputs = encoder.outputs();
   for (std::size_t i = 0; i < outputs.size(); ++i) {
@@ -39,7 +39,8 @@ std::vector<Target> make_targets(const ExtractOptions& options, const FrameEncod
 
 void log_plan(const ExtractOptions& options, const FrameEncoder& encoder, const Corpus& corpus, Range range) {
   int64_t frames = 0, values = 0;
-  for (std::size_t i = range.begin; i < range.end; ++i) frames += encoder.frames(corpus.utterances()[i].model_samples());
+  for (std::size_t i = range.begin; i < range.end; ++i)
+    frames += encoder.frames(corpus.utterances()[i].model_samples());
   for (const EncoderOutput& output : encoder.outputs()) values += frames * output.dim;
   log_info("extract", "{} utterances, {} frames, {} bytes of values into {}", range.size(), frames,
            values * (options.dtype == "f32" ? 4 : 2), options.output);
@@ -56,18 +57,22 @@ void run_extract(const ExtractOptions& options) {
   const std::vector<Target> targets = make_targets(options, *encoder, corpus, shard);
   if (options.dry_run) return;
   if (std::all_of(targets.begin(), targets.end(), [](const Target& target) { return target.done; })) {
-    log_info("extract", "{} is there already: nothing to do", (targets.front().folder / shard.stem()).string());
+    log_info("extract", "{} is there already: nothing to do",
+             (targets.front().folder / shard.stem()).string());
     return;
   }
 
   std::vector<std::unique_ptr<FramePartWriter>> writers;
   for (const Target& target : targets)
-    writers.push_back(target.done ? nullptr : std::make_unique<FramePartWriter>(target.folder, target.info, shard));
+    writers.push_back(target.done ? nullptr
+                                  : std::make_unique<FramePartWriter>(target.folder, target.info, shard));
   BadItems bad("extract", options.max_bad);
-  for_each_encoded(corpus, range, *encoder, options.encoder.threads, "extract", bad, [&](EncodedUtterance utterance) {
-    for (std::size_t i = 0; i < writers.size(); ++i)
-      if (writers[i]) writers[i]->add_features(utterance.utterance->id, utterance.samples, utterance.outputs[i]);
-  });
+  for_each_encoded(
+      corpus, range, *encoder, options.encoder.threads, "extract", bad, [&](EncodedUtterance utterance) {
+        for (std::size_t i = 0; i < writers.size(); ++i)
+          if (writers[i])
+            writers[i]->add_features(utterance.utterance->id, utterance.samples, utterance.outputs[i]);
+      });
   bad.judge(range.size());
   for (const auto& writer : writers)
     if (writer) writer->commit(bad.reasons());

@@ -14,9 +14,9 @@ struct ExtractOptions {
   std::string output;               // store; with several layers the folder of one store per layer
   std::string dtype = "f32";        // f32, f16 or bf16
   std::string shard = "0/1";
-  double max_bad = 0.001;           // share of bad utterances above which the job fails
+  double max_bad = 0.001;  // share of bad utterances above which the job fails
   bool overwrite = false;
-  bool dry_run = false;             // say what would be written and stop
+  bool dry_run = false;  // say what would be written and stop
 };
 
 void run_extract(const ExtractOptions& options);

@@ -22,7 +22,9 @@ struct Kind {
   std::function<Json(const std::filesystem::path&)> made_from;
 };
 
-bool holds(const std::filesystem::path& folder, const char* file) { return std::filesystem::exists(folder / file); }
+bool holds(const std::filesystem::path& folder, const char* file) {
+  return std::filesystem::exists(folder / file);
+}
 
 // Checks that consist of reading: what reading throws is the problem.
 template <class Read>
@@ -41,14 +43,18 @@ Json describe_corpus(const std::filesystem::path& path) {
   for (const Utterance& utterance : corpus.utterances()) ++rates[utterance.rate];
   Json by_rate = Json::object();
   for (const auto& [rate, count] : rates) by_rate[std::to_string(rate)] = count;
-  return {{"hash", corpus.hash()}, {"utterances", corpus.size()}, {"hours", corpus.seconds() / 3600}, {"rates", by_rate}};
+  return {{"hash", corpus.hash()},
+          {"utterances", corpus.size()},
+          {"hours", corpus.seconds() / 3600},
+          {"rates", by_rate}};
 }
 
 std::vector<std::string> check_corpus(const std::filesystem::path& path) {
   std::vector<std::string> problems;
   const Corpus corpus = Corpus::read(path);
   for (const Utterance& utterance : corpus.utterances())
-    for (const std::string& problem : problem_of([&] { load_utterance(utterance); })) problems.push_back(problem);
+    for (const std::string& problem : problem_of([&] { load_utterance(utterance); }))
+      problems.push_back(problem);
   return problems;
 }
 
@@ -78,7 +84,9 @@ Json describe_codebook(const std::filesystem::path& path) {
   return json;
 }
 
-Json codebook_made_from(const std::filesystem::path& path) { return read_codebook(path).origin.to_json(); }
+Json codebook_made_from(const std::filesystem::path& path) {
+  return read_codebook(path).origin.to_json();
+}
 
 Json describe_model(const std::filesystem::path& path) {
   const ModelWeights model = read_model(path);
@@ -95,7 +103,9 @@ Json describe_model(const std::filesystem::path& path) {
   return json;
 }
 
-Json model_made_from(const std::filesystem::path& path) { return read_model(path).provenance; }
+Json model_made_from(const std::filesystem::path& path) {
+  return read_model(path).provenance;
+}
 
 Json describe_run(const std::filesystem::path& path) {
   const Json config = read_json(path / "config.json");
@@ -111,11 +121,14 @@ Json describe_run(const std::filesystem::path& path) {
 
 Json run_made_from(const std::filesystem::path& path) {
   const Json config = read_json(path / "config.json");
-  return {{"corpus", config.at("corpus")}, {"labels", config.at("labels")}, {"init_from", config.at("init_from")}};
+  return {{"corpus", config.at("corpus")},
+          {"labels", config.at("labels")},
+          {"init_from", config.at("init_from")}};
 }
 
 std::vector<std::string> check_run(const std::filesystem::path& path) {
-  if (!holds(path / "student", "config.json")) return {path.string() + ": is not finished; the same command goes on"};
+  if (!holds(path / "student", "config.json"))
+    return {path.string() + ": is not finished; the same command goes on"};
   return problem_of([&] { read_model(path / "student"); });
 }
 
@@ -131,9 +144,13 @@ Json describe_safetensors(const std::filesystem::path& path) {
   return {{"tensors", file.tensors().size()}, {"values", values}};
 }
 
-Json describe_result(const std::filesystem::path& path) { return read_json(path); }
+Json describe_result(const std::filesystem::path& path) {
+  return read_json(path);
+}
 
-Json nothing(const std::filesystem::path&) { return Json::object(); }
+Json nothing(const std::filesystem::path&) {
+  return Json::object();
+}
 
 Json result_made_from(const std::filesystem::path& path) {
   const Json result = read_json(path);
@@ -157,11 +174,13 @@ std::vector<std::string> check_by(const Describe& describe, const std::filesyste
 const std::vector<Kind>& kinds() {
   using Path = std::filesystem::path;
   static const std::vector<Kind> all = {
-      {"corpus", [](const Path& p) { return p.extension() == ".jsonl"; }, describe_corpus, check_corpus, nothing},
+      {"corpus", [](const Path& p) { return p.extension() == ".jsonl"; }, describe_corpus, check_corpus,
+       nothing},
       {"frame store", is_frame_store, describe_store, check_frame_store, store_made_from},
       {"codebook", [](const Path& p) { return holds(p, "codebook.json"); }, describe_codebook,
        [](const Path& p) { return check_by(describe_codebook, p); }, codebook_made_from},
-      {"run", [](const Path& p) { return is_json_with(p / "config.json", "recipe"); }, describe_run, check_run, run_made_from},
+      {"run", [](const Path& p) { return is_json_with(p / "config.json", "recipe"); }, describe_run,
+       check_run, run_made_from},
       {"model", [](const Path& p) { return holds(p, "config.json"); }, describe_model,
        [](const Path& p) { return check_by(describe_model, p); }, model_made_from},
       {"npy array", [](const Path& p) { return p.extension() == ".npy"; }, describe_npy,
@@ -178,8 +197,10 @@ const Kind& kind_of(const std::filesystem::path& path) {
   if (!std::filesystem::exists(path)) fail("{}: no such file or folder", path.string());
   for (const Kind& kind : kinds())
     if (kind.is(path)) return kind;
-  fail("{}: is no artifact that is known here (corpus, frame store, codebook, model, run, .npy, .safetensors, result)",
-       path.string());
+  fail(
+      "{}: is no artifact that is known here (corpus, frame store, codebook, model, run, .npy, .safetensors, "
+      "result)",
+      path.string());
 }
 
 // "key: value" lines, nested keys joined by dots.
@@ -188,7 +209,8 @@ void add_lines(const Json& json, const std::string& prefix, std::string& text) {
     if (value.is_object())
       add_lines(value, prefix + key + ".", text);
     else
-      text += fmt::format("{:28} {}\n", prefix + key, value.is_string() ? value.get<std::string>() : value.dump());
+      text += fmt::format("{:28} {}\n", prefix + key,
+                          value.is_string() ? value.get<std::string>() : value.dump());
   }
 }
 
@@ -214,7 +236,8 @@ void run_inspect(const InspectOptions& options, const std::function<void(const s
   add_lines(json, "", text);
   print(options.json ? json.dump(2) + "\n" : text);
   if (options.check && !json["problems"].empty())
-    fail("{}: {} (problems found: {})", options.path, json["problems"].front().get<std::string>(), json["problems"].size());
+    fail("{}: {} (problems found: {})", options.path, json["problems"].front().get<std::string>(),
+         json["problems"].size());
 }
 
 }  // namespace retort

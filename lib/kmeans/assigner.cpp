@@ -18,7 +18,10 @@ constexpr double largest_square = 1e37;
 class ExactAssigner : public Assigner {
  public:
   ExactAssigner(const Matrix& centroids, const std::string& engine, const std::string& device, int threads)
-      : centroids_(centroids), centred_(centroids), packed_(centred_), threads_(threads > 0 ? threads : available_threads()) {
+      : centroids_(centroids),
+        centred_(centroids),
+        packed_(centred_),
+        threads_(threads > 0 ? threads : available_threads()) {
     search_ = make_search(resolve_kmeans_engine(engine == "faiss" ? "auto" : engine, device), device);
     error_factor_ = std::max(search_->error_factor(), f32_error_factor(centroids.columns()));
   }
@@ -31,7 +34,8 @@ class ExactAssigner : public Assigner {
       std::vector<float> scores;
       const int64_t first = static_cast<int64_t>(index) * task;
       for (int64_t i = first; i < std::min(first + task, count); ++i) {
-        const Decision decision = decide(rows + i * centroids_.columns(), nearest_[static_cast<size_t>(i)], scores);
+        const Decision decision =
+            decide(rows + i * centroids_.columns(), nearest_[static_cast<size_t>(i)], scores);
         labels[i] = decision.label;
         if (distances) distances[i] = decision.distance;
       }
@@ -63,7 +67,7 @@ class ExactAssigner : public Assigner {
     const double row_norm = std::sqrt(distance) + centred_.largest_norm;
     const double magnitude = centred_.largest_norm * (centred_.largest_norm + 2 * row_norm);
     const double doubt = 2 * error_factor_ * magnitude;
-    if (magnitude < largest_square && static_cast<double>(nearest.lead) > doubt) return {nearest.label, distance};
+    if (magnitude<largest_square&& static_cast<double>(nearest.lead)> doubt) return {nearest.label, distance};
     return settle(row, magnitude < largest_square ? doubt : std::numeric_limits<double>::infinity(), scores);
   }
 
@@ -91,7 +95,9 @@ class ExactAssigner : public Assigner {
   std::vector<Nearest> nearest_;
 };
 
-bool wants_cuda(const std::string& device) { return device.starts_with("cuda"); }
+bool wants_cuda(const std::string& device) {
+  return device.starts_with("cuda");
+}
 
 }  // namespace
 
@@ -102,19 +108,21 @@ std::string resolve_kmeans_engine(const std::string& engine, const std::string& 
 #else
   if (engine == "auto") resolved = "plain";
   if (engine == "torch" || wants_cuda(device))
-    fail_usage("engine {} on {}: this build has no LibTorch; use --engine plain --device cpu", engine, device);
+    fail_usage("engine {} on {}: this build has no LibTorch; use --engine plain --device cpu", engine,
+               device);
 #endif
 #ifndef RETORT_WITH_FAISS
   if (engine == "faiss") fail_usage("engine faiss: this build has no FAISS; use --engine auto");
 #endif
   if (resolved != "torch" && resolved != "faiss" && resolved != "plain")
     fail_usage("engine {}: should be auto, torch, faiss or plain", engine);
-  if (resolved != "torch" && wants_cuda(device)) fail_usage("engine {} runs on the cpu only; use --engine torch for {}", engine, device);
+  if (resolved != "torch" && wants_cuda(device))
+    fail_usage("engine {} runs on the cpu only; use --engine torch for {}", engine, device);
   return resolved;
 }
 
-std::unique_ptr<Assigner> make_assigner(const Matrix& centroids, const std::string& engine, const std::string& device,
-                                        int threads) {
+std::unique_ptr<Assigner> make_assigner(const Matrix& centroids, const std::string& engine,
+                                        const std::string& device, int threads) {
   if (centroids.rows() < 1 || centroids.columns() < 1) fail("a codebook needs at least one centroid");
   return std::make_unique<ExactAssigner>(centroids, engine, device, threads);
 }

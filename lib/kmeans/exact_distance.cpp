@@ -1,5 +1,5 @@
-// Compiled without floating-point contraction (CMakeLists.txt): a fused multiply-add on one CPU and none on another
-// would decide near ties differently.
+// Compiled without floating-point contraction (CMakeLists.txt): a fused multiply-add on one CPU and none on
+// another would decide near ties differently.
 #include "kmeans/exact_distance.h"
 
 #include <cstring>
@@ -15,10 +15,12 @@ RETORT_CLONES double squared_distance(const float* a, const float* b, int64_t di
     Float8 left, right;
     std::memcpy(&left, a + j, sizeof left);
     std::memcpy(&right, b + j, sizeof right);
-    const Double8 difference = __builtin_convertvector(left, Double8) - __builtin_convertvector(right, Double8);
+    const Double8 difference =
+        __builtin_convertvector(left, Double8) - __builtin_convertvector(right, Double8);
     lanes += difference * difference;
   }
-  double sum = ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
+  double sum =
+      ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
   for (; j < dim; ++j) {
     const double difference = static_cast<double>(a[j]) - static_cast<double>(b[j]);
     sum += difference * difference;

@@ -33,7 +33,8 @@ KmeansResult run_faiss_lloyd(const FrameSource& source, const KmeansOptions& opt
   result.engine = "faiss";
   result.frames = source.frames();
   try {
-    faiss::Clustering clustering(static_cast<int>(source.dim()), static_cast<int>(options.clusters), parameters);
+    faiss::Clustering clustering(static_cast<int>(source.dim()), static_cast<int>(options.clusters),
+                                 parameters);
     clustering.centroids.assign(initial.data(), initial.data() + initial.values().size());
     faiss::IndexFlatL2 index(static_cast<faiss::Index::idx_t>(source.dim()));
     clustering.train(frames.rows(), frames.data(), index);
@@ -41,7 +42,8 @@ KmeansResult run_faiss_lloyd(const FrameSource& source, const KmeansOptions& opt
     for (const faiss::ClusteringIterationStats& iteration : clustering.iteration_stats) {
       result.curve.push_back(static_cast<double>(iteration.obj) / static_cast<double>(frames.rows()));
       result.splits += iteration.nsplit;
-      log_debug("kmeans", "faiss: {:.6g} mean squared distance, {} splits", result.curve.back(), iteration.nsplit);
+      log_debug("kmeans", "faiss: {:.6g} mean squared distance, {} splits", result.curve.back(),
+                iteration.nsplit);
     }
   } catch (const faiss::FaissException& error) {
     fail("FAISS: {}", error.what());

@@ -8,7 +8,9 @@
 namespace retort {
 namespace {
 
-std::string frame_name(const std::string& id, int64_t frame) { return fmt::format("{} frame {}", id, frame); }
+std::string frame_name(const std::string& id, int64_t frame) {
+  return fmt::format("{} frame {}", id, frame);
+}
 
 }  // namespace
 
@@ -18,8 +20,9 @@ StoreFrames::StoreFrames(const FrameStore& store) : store_(store) {
 
 std::string StoreFrames::row_name(int64_t row) const {
   const std::vector<StoredUtterance>& utterances = store_.utterances();
-  const auto after = std::upper_bound(utterances.begin(), utterances.end(), row,
-                                      [](int64_t wanted, const StoredUtterance& one) { return wanted < one.start; });
+  const auto after =
+      std::upper_bound(utterances.begin(), utterances.end(), row,
+                       [](int64_t wanted, const StoredUtterance& one) { return wanted < one.start; });
   const StoredUtterance& utterance = *(after - 1);
   return frame_name(utterance.id, row - utterance.start);
 }
@@ -34,8 +37,9 @@ void GatheredFrames::read_rows(int64_t first, int64_t count, float* out) const {
 }
 
 std::string GatheredFrames::row_name(int64_t row) const {
-  const auto after = std::upper_bound(begins_.begin(), begins_.end(), row,
-                                      [](int64_t wanted, const auto& begin) { return wanted < begin.second; });
+  const auto after =
+      std::upper_bound(begins_.begin(), begins_.end(), row,
+                       [](int64_t wanted, const auto& begin) { return wanted < begin.second; });
   return frame_name((after - 1)->first, row - (after - 1)->second);
 }
 
@@ -46,6 +50,8 @@ void SampledFrames::read_rows(int64_t first, int64_t count, float* out) const {
   std::copy_n(values_.data() + first * dim(), count * dim(), out);
 }
 
-std::string SampledFrames::row_name(int64_t row) const { return source_.row_name(rows_[static_cast<std::size_t>(row)]); }
+std::string SampledFrames::row_name(int64_t row) const {
+  return source_.row_name(rows_[static_cast<std::size_t>(row)]);
+}
 
 }  // namespace retort

@@ -18,7 +18,9 @@ class StoreFrames : public FrameSource {
 
   int64_t frames() const override { return store_.frames(); }
   int64_t dim() const override { return store_.info().dim; }
-  void read_rows(int64_t first, int64_t count, float* out) const override { store_.read_rows(first, count, out); }
+  void read_rows(int64_t first, int64_t count, float* out) const override {
+    store_.read_rows(first, count, out);
+  }
   std::string row_name(int64_t row) const override;
 
  private:

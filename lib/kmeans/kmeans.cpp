@@ -31,7 +31,8 @@ class Stopwatch {
 
 void check_source(const FrameSource& source, const KmeansOptions& options) {
   if (source.frames() < options.clusters)
-    fail("{} frames are too few for {} clusters; use fewer clusters or more data", source.frames(), options.clusters);
+    fail("{} frames are too few for {} clusters; use fewer clusters or more data", source.frames(),
+         options.clusters);
 }
 
 KmeansResult cluster_frames(const FrameSource& source, const KmeansOptions& options) {

@@ -1,9 +1,10 @@
 // K-means over any source of frames, by one of several engines.
 //
-// Whatever the engine, the label of a frame is defined once: the centroid at the least squared distance, computed in
-// f64 from the f32 values in a fixed order, the lower index where two are equal. An engine only finds that centroid
-// fast, and says where it is not sure (nearest_search.h). Labels therefore depend neither on the engine nor on threads,
-// batches or shards, and the engines that share Retort's own Lloyd loop (all but faiss) give the same centroids.
+// Whatever the engine, the label of a frame is defined once: the centroid at the least squared distance,
+// computed in f64 from the f32 values in a fixed order, the lower index where two are equal. An engine only
+// finds that centroid fast, and says where it is not sure (nearest_search.h). Labels therefore depend neither
+// on the engine nor on threads, batches or shards, and the engines that share Retort's own Lloyd loop (all
+// but faiss) give the same centroids.
 #pragma once
 
 #include <cstdint>
@@ -29,24 +30,26 @@ class FrameSource {
 };
 
 struct KmeansOptions {
-  int64_t clusters = 500;           // K, 2 .. 65536
-  int iterations = 25;              // at most; fewer when no frame changes its cluster any more
-  std::string init = "kmeans++";    // random, kmeans++, or a (K, dim) .npy to start from
-  std::string engine = "auto";      // torch, faiss, plain, or auto (torch where built in, else plain: same centroids)
-  std::string device = "cpu";       // cpu, cuda, cuda:i (engine torch)
-  int64_t points_per_centroid = 0;  // frames to train on per cluster, sampled without replacement; 0: all frames
+  int64_t clusters = 500;         // K, 2 .. 65536
+  int iterations = 25;            // at most; fewer when no frame changes its cluster any more
+  std::string init = "kmeans++";  // random, kmeans++, or a (K, dim) .npy to start from
+  std::string engine =
+      "auto";  // torch, faiss, plain, or auto (torch where built in, else plain: same centroids)
+  std::string device = "cpu";  // cpu, cuda, cuda:i (engine torch)
+  int64_t points_per_centroid =
+      0;  // frames to train on per cluster, sampled without replacement; 0: all frames
   uint64_t seed = 0;
-  int threads = 0;                  // 0: all
+  int threads = 0;  // 0: all
 };
 
 struct KmeansResult {
-  Matrix centroids;               // (K, dim)
-  std::vector<int64_t> sizes;     // frames per cluster in the last assignment
-  std::vector<double> curve;      // mean squared distance to the nearest centroid, before each iteration's update
-  double inertia = 0;             // the same for the final centroids
-  int splits = 0;                 // empty clusters refilled over all iterations
-  std::string engine;             // which one ran
-  int64_t frames = 0;             // trained on
+  Matrix centroids;            // (K, dim)
+  std::vector<int64_t> sizes;  // frames per cluster in the last assignment
+  std::vector<double> curve;  // mean squared distance to the nearest centroid, before each iteration's update
+  double inertia = 0;         // the same for the final centroids
+  int splits = 0;             // empty clusters refilled over all iterations
+  std::string engine;         // which one ran
+  int64_t frames = 0;         // trained on
   Json seconds = Json::object();  // wall time by phase: init, iterations, final
 };
 
@@ -56,8 +59,8 @@ void check_kmeans_options(const KmeansOptions& options);
 // The engine that `engine` ("auto" too) means on this device in this build: "torch", "faiss" or "plain".
 std::string resolve_kmeans_engine(const std::string& engine, const std::string& device);
 
-// Deterministic: the same frames, options and engine give the same centroids, whatever the sharding of the source.
-// Frames that are not finite, and K above the number of distinct frames, are Errors.
+// Deterministic: the same frames, options and engine give the same centroids, whatever the sharding of the
+// source. Frames that are not finite, and K above the number of distinct frames, are Errors.
 KmeansResult run_kmeans(const FrameSource& source, const KmeansOptions& options);
 
 // How many of a source's frames the options train on.
@@ -67,13 +70,13 @@ int64_t training_frames(int64_t frames, const KmeansOptions& options);
 class Assigner {
  public:
   virtual ~Assigner() = default;
-  // `rows` holds count * dim finite values; labels (and squared distances, unless null) get count values. A row's label
-  // does not depend on which rows it comes with.
+  // `rows` holds count * dim finite values; labels (and squared distances, unless null) get count values. A
+  // row's label does not depend on which rows it comes with.
   virtual void assign(const float* rows, int64_t count, int32_t* labels, double* distances) = 0;
 };
 
 // `engine` as in KmeansOptions; faiss has no search of its own here and means auto.
-std::unique_ptr<Assigner> make_assigner(const Matrix& centroids, const std::string& engine, const std::string& device,
-                                        int threads);
+std::unique_ptr<Assigner> make_assigner(const Matrix& centroids, const std::string& engine,
+                                        const std::string& device, int threads);
 
 }  // namespace retort

@@ -62,8 +62,8 @@ void choose_random(const FrameSource& source, const KmeansOptions& options, Dist
   for (const int64_t row : order) chosen.add(sample.row(row).data());
 }
 
-// k-means++ (Arthur and Vassilvitskii, 2007): each next centroid is drawn with a probability in proportion to its
-// squared distance from those before.
+// k-means++ (Arthur and Vassilvitskii, 2007): each next centroid is drawn with a probability in proportion to
+// its squared distance from those before.
 class PlusPlus {
  public:
   PlusPlus(const Matrix& sample, int threads)
@@ -122,8 +122,8 @@ void choose_plus_plus(const FrameSource& source, const KmeansOptions& options, D
 Matrix centroids_of_file(const FrameSource& source, const KmeansOptions& options) {
   Matrix centroids = read_npy_matrix(options.init);
   if (centroids.rows() != options.clusters || centroids.columns() != source.dim())
-    fail("{}: holds {} x {} values, but {} clusters of {} dimensions are asked for", options.init, centroids.rows(),
-         centroids.columns(), options.clusters, source.dim());
+    fail("{}: holds {} x {} values, but {} clusters of {} dimensions are asked for", options.init,
+         centroids.rows(), centroids.columns(), options.clusters, source.dim());
   if (!all_finite(centroids.data(), centroids.rows() * centroids.columns()))
     fail("{}: holds values that are not finite", options.init);
   return centroids;
@@ -148,7 +148,8 @@ void read_finite_rows(const FrameSource& source, int64_t first, int64_t count, f
   if (all_finite(out, count * source.dim())) return;
   for (int64_t i = 0; i < count; ++i)
     if (!all_finite(out + i * source.dim(), source.dim()))
-      fail("{}: holds a value that is not finite (NaN or infinite); make these features again", source.row_name(first + i));
+      fail("{}: holds a value that is not finite (NaN or infinite); make these features again",
+           source.row_name(first + i));
 }
 
 Matrix gather_rows(const FrameSource& source, const std::vector<int64_t>& rows) {
@@ -166,11 +167,14 @@ Matrix gather_rows(const FrameSource& source, const std::vector<int64_t>& rows) 
 Matrix initial_centroids(const FrameSource& source, const KmeansOptions& options) {
   if (options.init != "random" && options.init != "kmeans++") return centroids_of_file(source, options);
   DistinctRows chosen(options.clusters, source.dim());
-  options.init == "random" ? choose_random(source, options, chosen) : choose_plus_plus(source, options, chosen);
+  options.init == "random" ? choose_random(source, options, chosen)
+                           : choose_plus_plus(source, options, chosen);
   if (!chosen.full()) fill_from_all(source, chosen);
   if (!chosen.full())
-    fail("only {} of {} frames differ from each other, too few for {} clusters; use fewer clusters or more data",
-         chosen.found(), source.frames(), options.clusters);
+    fail(
+        "only {} of {} frames differ from each other, too few for {} clusters; use fewer clusters or more "
+        "data",
+        chosen.found(), source.frames(), options.clusters);
   return chosen.take();
 }
 

@@ -12,7 +12,8 @@ namespace retort {
 // kmeans++ draws from a sample of this many frames per cluster; the whole of a smaller source.
 inline constexpr int64_t kmeanspp_frames_per_cluster = 32;
 
-// `count` different rows of [0, total), ascending, each set as likely as any other (Knuth's selection sampling).
+// `count` different rows of [0, total), ascending, each set as likely as any other (Knuth's selection
+// sampling).
 std::vector<int64_t> sample_rows(int64_t total, int64_t count, uint64_t seed);
 
 // Copies rows (ascending indices) into memory; an Error names a row that is not finite.
@@ -21,7 +22,8 @@ Matrix gather_rows(const FrameSource& source, const std::vector<int64_t>& rows);
 // Reads rows; an Error names the first that is not finite.
 void read_finite_rows(const FrameSource& source, int64_t first, int64_t count, float* out);
 
-// K pairwise different starting points as options.init says. An Error where the source does not hold that many.
+// K pairwise different starting points as options.init says. An Error where the source does not hold that
+// many.
 Matrix initial_centroids(const FrameSource& source, const KmeansOptions& options);
 
 }  // namespace retort

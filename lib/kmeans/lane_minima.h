@@ -10,7 +10,8 @@
 
 namespace retort {
 
-// Lane l has seen centroids l, l + 16, l + 32, ...: group g of sixteen centroids is offered to all lanes at once.
+// Lane l has seen centroids l, l + 16, l + 32, ...: group g of sixteen centroids is offered to all lanes at
+// once.
 struct LaneMinima {
   static constexpr float infinity = std::numeric_limits<float>::infinity();
 

@@ -26,13 +26,13 @@ struct Clusters {
         farthest(static_cast<size_t>(clusters)),
         farthest_distance(static_cast<size_t>(clusters)) {}
 
-  std::vector<double> sums;               // (K, dim), added up in the order of the frames
+  std::vector<double> sums;  // (K, dim), added up in the order of the frames
   std::vector<int64_t> sizes;
-  std::vector<double> spread;             // sum of squared distances within the cluster
-  std::vector<int64_t> farthest;          // the frame at the largest distance from its centroid
+  std::vector<double> spread;     // sum of squared distances within the cluster
+  std::vector<int64_t> farthest;  // the frame at the largest distance from its centroid
   std::vector<double> farthest_distance;
-  double inertia = 0;                     // sum of all squared distances
-  int64_t changed = 0;                    // frames with another label than in the pass before
+  double inertia = 0;   // sum of all squared distances
+  int64_t changed = 0;  // frames with another label than in the pass before
 
   void count(int64_t row, int32_t label, double distance) {
     const auto cluster = static_cast<size_t>(label);
@@ -93,7 +93,8 @@ class Passes {
     }
   }
 
-  // Each thread adds up its own dimensions, all of them in the order of the frames: no sum depends on the threads.
+  // Each thread adds up its own dimensions, all of them in the order of the frames: no sum depends on the
+  // threads.
   void add_up(int64_t count, Clusters& clusters) {
     const int64_t dim = source_.dim();
     const auto slices = static_cast<int64_t>(options_.threads);
@@ -102,7 +103,8 @@ class Passes {
       const int64_t begin = dim * slice / slices;
       const int64_t end = dim * (slice + 1) / slices;
       for (int64_t i = 0; i < count; ++i)
-        add_row(rows_.row(i).data(), begin, end, clusters.sums.data() + new_labels_[static_cast<size_t>(i)] * dim);
+        add_row(rows_.row(i).data(), begin, end,
+                clusters.sums.data() + new_labels_[static_cast<size_t>(i)] * dim);
     });
   }
 
@@ -124,8 +126,8 @@ void move_to_means(const Clusters& clusters, Matrix& centroids) {
   }
 }
 
-// Puts each empty cluster on the farthest frame of the cluster with the largest spread; a cluster gives once a pass.
-// Adding a centroid never makes the objective larger. Returns how many were moved.
+// Puts each empty cluster on the farthest frame of the cluster with the largest spread; a cluster gives once
+// a pass. Adding a centroid never makes the objective larger. Returns how many were moved.
 int refill_empty(const FrameSource& source, const Clusters& clusters, Matrix& centroids) {
   std::vector<int64_t> donors(clusters.sizes.size());
   std::iota(donors.begin(), donors.end(), int64_t{0});
@@ -143,7 +145,9 @@ int refill_empty(const FrameSource& source, const Clusters& clusters, Matrix& ce
   return moved;
 }
 
-double mean_of(double sum, int64_t frames) { return sum / static_cast<double>(frames); }
+double mean_of(double sum, int64_t frames) {
+  return sum / static_cast<double>(frames);
+}
 
 }  // namespace
 

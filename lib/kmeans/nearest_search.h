@@ -15,10 +15,10 @@ struct Nearest {
   float lead = 0;
 };
 
-// Finds nearest centroids by scores |c|^2 - 2 x.c of centred rows and centroids. An engine may compute scores in any
-// order and blocking, as long as each is within error_factor() * (c^2 + 2 c x) of the true value, where c is the
-// largest centroid's norm and x the row's, both centred. Where the lead is within twice that error, the caller settles
-// the label in f64; a lead that is not a number counts as none.
+// Finds nearest centroids by scores |c|^2 - 2 x.c of centred rows and centroids. An engine may compute scores
+// in any order and blocking, as long as each is within error_factor() * (c^2 + 2 c x) of the true value,
+// where c is the largest centroid's norm and x the row's, both centred. Where the lead is within twice that
+// error, the caller settles the label in f64; a lead that is not a number counts as none.
 class NearestSearch {
  public:
   virtual ~NearestSearch() = default;
@@ -28,8 +28,8 @@ class NearestSearch {
   virtual double error_factor() const = 0;
 };
 
-// Relative error of a dot product of `dim` f32 terms, whatever their order (Higham, Accuracy and Stability of Numerical
-// Algorithms, section 3.1), with room for the rounding of centring and of the norm.
+// Relative error of a dot product of `dim` f32 terms, whatever their order (Higham, Accuracy and Stability of
+// Numerical Algorithms, section 3.1), with room for the rounding of centring and of the norm.
 inline double f32_error_factor(int64_t dim) {
   const double roundings = static_cast<double>(dim + 8) * 0x1.0p-24;
   return roundings / (1 - roundings);

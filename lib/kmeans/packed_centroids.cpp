@@ -15,11 +15,13 @@ constexpr int64_t tile_rows = 6;     // with two AVX2 registers each: twelve sum
 constexpr int64_t block_rows = 192;  // as many centred rows as stay in the second-level cache beside a panel
 
 // By reference: how a vector this wide is returned depends on the instruction set.
-RETORT_INLINE void load(const float* values, Float16& vector) { std::memcpy(&vector, values, sizeof vector); }
+RETORT_INLINE void load(const float* values, Float16& vector) {
+  std::memcpy(&vector, values, sizeof vector);
+}
 
 // Scores of `rows` (tile_rows of them) against one panel.
-RETORT_INLINE void score_tile(const float* const* rows, const float* panel, const float* norms,
-                                                      int64_t dim, Float16* scores) {
+RETORT_INLINE void score_tile(const float* const* rows, const float* panel, const float* norms, int64_t dim,
+                              Float16* scores) {
   Float16 sums[tile_rows];
   for (Float16& sum : sums) load(norms, sum);
   for (int64_t j = 0; j < dim; ++j) {
@@ -31,8 +33,8 @@ RETORT_INLINE void score_tile(const float* const* rows, const float* panel, cons
   for (int64_t r = 0; r < tile_rows; ++r) scores[r] = sums[r];
 }
 
-RETORT_CLONES void search_panel(const float* rows, int64_t count, int64_t dim, const float* panel, const float* norms,
-                                int32_t index, LaneMinima* minima) {
+RETORT_CLONES void search_panel(const float* rows, int64_t count, int64_t dim, const float* panel,
+                                const float* norms, int32_t index, LaneMinima* minima) {
   for (int64_t first = 0; first < count; first += tile_rows) {
     const float* tile[tile_rows];
     for (int64_t r = 0; r < tile_rows; ++r) tile[r] = rows + std::min(first + r, count - 1) * dim;
@@ -43,7 +45,8 @@ RETORT_CLONES void search_panel(const float* rows, int64_t count, int64_t dim, c
   }
 }
 
-RETORT_CLONES void score_row(const float* row, int64_t dim, const float* panel, const float* norms, float* scores) {
+RETORT_CLONES void score_row(const float* row, int64_t dim, const float* panel, const float* norms,
+                             float* scores) {
   Float16 sum, weights;
   load(norms, sum);
   for (int64_t j = 0; j < dim; ++j) {
@@ -53,7 +56,8 @@ RETORT_CLONES void score_row(const float* row, int64_t dim, const float* panel, 
   std::memcpy(scores, &sum, sizeof sum);
 }
 
-RETORT_CLONES void subtract_mean(const float* rows, int64_t count, int64_t dim, const float* mean, float* centred) {
+RETORT_CLONES void subtract_mean(const float* rows, int64_t count, int64_t dim, const float* mean,
+                                 float* centred) {
   for (int64_t i = 0; i < count; ++i)
     for (int64_t j = 0; j < dim; ++j) centred[i * dim + j] = rows[i * dim + j] - mean[j];
 }
@@ -107,7 +111,8 @@ void PackedCentroids::search(const float* rows, int64_t count, Nearest* nearest)
     centre(rows + first * dim_, size, centred);
     std::vector<LaneMinima> minima(static_cast<size_t>(size));
     for (int64_t p = 0; p < panels_; ++p)
-      search_panel(centred.data(), size, dim_, panel(p), panel_norms(p), static_cast<int32_t>(p), minima.data());
+      search_panel(centred.data(), size, dim_, panel(p), panel_norms(p), static_cast<int32_t>(p),
+                   minima.data());
     for (int64_t i = 0; i < size; ++i) nearest[first + i] = minima[static_cast<size_t>(i)].nearest();
   }
 }

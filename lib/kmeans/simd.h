@@ -13,8 +13,9 @@
 
 namespace retort {
 
-// GCC's vectors: arithmetic is element by element, in as many registers as the CPU needs. They ask for no alignment, since
-// memory that a container allocates does not always have that of a wide register; unaligned loads cost nothing here.
+// GCC's vectors: arithmetic is element by element, in as many registers as the CPU needs. They ask for no
+// alignment, since memory that a container allocates does not always have that of a wide register; unaligned
+// loads cost nothing here.
 using Float16 = float __attribute__((vector_size(64), aligned(4)));
 using Int16 = int __attribute__((vector_size(64), aligned(4)));
 using Float8 = float __attribute__((vector_size(32), aligned(4)));

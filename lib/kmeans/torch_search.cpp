@@ -12,7 +12,7 @@ namespace retort {
 namespace {
 
 constexpr int64_t cpu_block_rows = 512;
-constexpr int64_t cpu_block_scores = int64_t{1} << 20;  // scores of one block, so that they stay in a cache
+constexpr int64_t cpu_block_scores = int64_t{1} << 20;   // scores of one block, so that they stay in a cache
 constexpr int64_t cuda_block_scores = int64_t{1} << 28;  // 1 GiB of scores on the GPU
 
 at::Tensor view(const float* values, at::IntArrayRef shape) {
@@ -28,7 +28,9 @@ class TorchCpuSearch : public NearestSearch {
  public:
   TorchCpuSearch(const CentredCentroids& centroids, int threads)
       : mean_(view(centroids.mean.data(), {centroids.centred.columns()}).clone()),
-        transposed_(view(centroids.centred.data(), {centroids.centred.rows(), centroids.centred.columns()}).clone().t()),
+        transposed_(view(centroids.centred.data(), {centroids.centred.rows(), centroids.centred.columns()})
+                        .clone()
+                        .t()),
         norms_(view(centroids.norms.data(), {centroids.centred.rows()}).clone()) {
     at::set_num_threads(threads);
   }
@@ -49,7 +51,8 @@ class TorchCpuSearch : public NearestSearch {
   int64_t dim() const { return mean_.size(0); }
   int64_t clusters() const { return norms_.size(0); }
 
-  void search_block(const float* rows, int64_t count, at::Tensor& centred, at::Tensor& scores, Nearest* nearest) const {
+  void search_block(const float* rows, int64_t count, at::Tensor& centred, at::Tensor& scores,
+                    Nearest* nearest) const {
     at::Tensor some_centred = centred.narrow(0, 0, count);
     at::Tensor some_scores = scores.narrow(0, 0, count);
     at::sub_out(some_centred, view(rows, {count, dim()}), mean_);
@@ -68,7 +71,9 @@ class TorchCudaSearch : public NearestSearch {
   TorchCudaSearch(const CentredCentroids& centroids, const at::Device& device)
       : device_(device),
         mean_(view(centroids.mean.data(), {centroids.centred.columns()}).to(device)),
-        transposed_(view(centroids.centred.data(), {centroids.centred.rows(), centroids.centred.columns()}).to(device).t()),
+        transposed_(view(centroids.centred.data(), {centroids.centred.rows(), centroids.centred.columns()})
+                        .to(device)
+                        .t()),
         norms_(view(centroids.norms.data(), {centroids.centred.rows()}).to(device)) {}
 
   void search(const float* rows, int64_t count, Nearest* nearest) override {
@@ -88,7 +93,8 @@ class TorchCudaSearch : public NearestSearch {
     const at::Tensor leads = (scores.amin(1, true) - lowest).cpu();
     const at::Tensor labels_here = labels.cpu();
     for (int64_t i = 0; i < count; ++i)
-      nearest[i] = {static_cast<int32_t>(labels_here.const_data_ptr<int64_t>()[i]), leads.const_data_ptr<float>()[i]};
+      nearest[i] = {static_cast<int32_t>(labels_here.const_data_ptr<int64_t>()[i]),
+                    leads.const_data_ptr<float>()[i]};
   }
 
   at::Device device_;
@@ -103,7 +109,8 @@ at::Device cuda_device(const std::string& text) {
   if (text != "cuda") {
     const std::string_view digits = std::string_view(text).substr(std::min<size_t>(text.size(), 5));
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), index);
-    if (!text.starts_with("cuda:") || error != std::errc{} || end != digits.data() + digits.size() || index < 0)
+    if (!text.starts_with("cuda:") || error != std::errc{} || end != digits.data() + digits.size() ||
+        index < 0)
       fail_usage("device {}: should be cpu, cuda or cuda:i", text);
   }
   const int devices = torch::cuda::is_available() ? static_cast<int>(torch::cuda::device_count()) : 0;

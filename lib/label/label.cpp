@@ -20,8 +20,10 @@ namespace {
 class Labeller {
  public:
   Labeller(const LabelOptions& options, const Codebook& codebook)
-      : options_(options), codebook_(codebook),
-        assigner_(make_assigner(codebook.centroids, options.engine, assigner_device(options), options.encoder.threads)) {}
+      : options_(options),
+        codebook_(codebook),
+        assigner_(make_assigner(codebook.centroids, options.engine, assigner_device(options),
+                                options.encoder.threads)) {}
 
   // Opens the output for frames of this origin; false where its part is there already.
   bool begin(const FrameOrigin& origin, int64_t dim, const Shard& shard) {
@@ -39,7 +41,8 @@ class Labeller {
     info.clusters = codebook_.clusters();
     info.dedup = options_.dedup;
     if (part_is_done(options_.output, info, shard, options_.overwrite)) {
-      log_info("label", "{} is there already: nothing to do", (std::filesystem::path(options_.output) / shard.stem()).string());
+      log_info("label", "{} is there already: nothing to do",
+               (std::filesystem::path(options_.output) / shard.stem()).string());
       return false;
     }
     sink_ = make_store_sink(options_.output, info, shard);
@@ -70,9 +73,11 @@ void label_store(const LabelOptions& options, const Shard& shard, Labeller& labe
   if (options.inputs.size() != 1) fail_usage("INPUT: one frame store or .npy, or --model with audio");
   const std::filesystem::path path = options.inputs.front();
   const FrameStore store = path.extension() == ".npy" ? FrameStore::open_npy(path) : FrameStore::open(path);
-  if (store.info().kind != StoreKind::features) fail("{}: holds labels, features were expected", path.string());
+  if (store.info().kind != StoreKind::features)
+    fail("{}: holds labels, features were expected", path.string());
   std::vector<int64_t> weights;
-  for (const StoredUtterance& utterance : store.utterances()) weights.push_back(std::max(utterance.samples, utterance.frames));
+  for (const StoredUtterance& utterance : store.utterances())
+    weights.push_back(std::max(utterance.samples, utterance.frames));
   const Range range = shard_range(weights, shard);
   if (!labeller.begin(store.info().origin, store.info().dim, shard)) return;
   Progress progress("label", "utterances", static_cast<double>(range.size()));
@@ -86,20 +91,24 @@ void label_store(const LabelOptions& options, const Shard& shard, Labeller& labe
   log_info("label", "{} utterances labelled", range.size());
 }
 
-void label_audio(const LabelOptions& options, const Shard& shard, const Codebook& codebook, Labeller& labeller) {
+void label_audio(const LabelOptions& options, const Shard& shard, const Codebook& codebook,
+                 Labeller& labeller) {
   EncoderOptions encoder_options = options.encoder;
-  if (encoder_options.layers.empty() && !is_feature_name(encoder_options.model)) encoder_options.layers = codebook.origin.layer;
+  if (encoder_options.layers.empty() && !is_feature_name(encoder_options.model))
+    encoder_options.layers = codebook.origin.layer;
   const Corpus corpus = read_corpus_input(options.inputs);
   const std::unique_ptr<FrameEncoder> encoder = make_frame_encoder(encoder_options);
-  if (encoder->outputs().size() != 1) fail_usage("--layer {}: a codebook labels one layer", encoder_options.layers);
+  if (encoder->outputs().size() != 1)
+    fail_usage("--layer {}: a codebook labels one layer", encoder_options.layers);
   FrameOrigin origin = encoder->origin(0);
   origin.corpus = corpus.hash();
   if (!labeller.begin(origin, encoder->outputs().front().dim, shard)) return;
   const Range range = corpus.range(shard);
   BadItems bad("label", options.max_bad);
-  for_each_encoded(corpus, range, *encoder, encoder_options.threads, "label", bad, [&](EncodedUtterance utterance) {
-    labeller.add(utterance.utterance->id, utterance.samples, utterance.outputs.front());
-  });
+  for_each_encoded(corpus, range, *encoder, encoder_options.threads, "label", bad,
+                   [&](EncodedUtterance utterance) {
+                     labeller.add(utterance.utterance->id, utterance.samples, utterance.outputs.front());
+                   });
   bad.judge(range.size());
   labeller.commit(bad.reasons());
   log_info("label", "{} of {} utterances labelled", range.size() - bad.count(), range.size());

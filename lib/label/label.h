@@ -15,8 +15,8 @@ struct LabelOptions {
   std::string engine = "auto";      // as KmeansOptions
   std::string output;               // label store; "-", FILE.km or FILE.txt: text
   std::string shard = "0/1";
-  bool dedup = false;               // write runs of the same label once
-  double max_bad = 0.001;           // from audio: share of bad utterances above which the job fails
+  bool dedup = false;      // write runs of the same label once
+  double max_bad = 0.001;  // from audio: share of bad utterances above which the job fails
   bool overwrite = false;
 };
 

@@ -12,7 +12,8 @@ namespace {
 
 class StoreSink : public LabelSink {
  public:
-  StoreSink(const std::string& output, const StoreInfo& info, const Shard& shard) : writer_(output, info, shard) {}
+  StoreSink(const std::string& output, const StoreInfo& info, const Shard& shard)
+      : writer_(output, info, shard) {}
   void add(const std::string& id, int64_t samples, std::span<const int32_t> labels) override {
     writer_.add_labels(id, samples, labels);
   }
@@ -57,7 +58,8 @@ std::unique_ptr<LabelSink> make_text_sink(const std::string& output, bool overwr
   return std::make_unique<TextSink>(output, overwrite);
 }
 
-std::unique_ptr<LabelSink> make_store_sink(const std::string& output, const StoreInfo& info, const Shard& shard) {
+std::unique_ptr<LabelSink> make_store_sink(const std::string& output, const StoreInfo& info,
+                                           const Shard& shard) {
   return std::make_unique<StoreSink>(output, info, shard);
 }
 

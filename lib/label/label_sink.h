@@ -18,10 +18,12 @@ class LabelSink {
   virtual void commit(const Json& bad) = 0;
 };
 
-// True where `output` names text instead of a store: "-" (standard output), .km (labels alone), .txt (id, labels).
+// True where `output` names text instead of a store: "-" (standard output), .km (labels alone), .txt (id,
+// labels).
 bool is_text_output(const std::string& output);
 
 std::unique_ptr<LabelSink> make_text_sink(const std::string& output, bool overwrite);
-std::unique_ptr<LabelSink> make_store_sink(const std::string& output, const StoreInfo& info, const Shard& shard);
+std::unique_ptr<LabelSink> make_store_sink(const std::string& output, const StoreInfo& info,
+                                           const Shard& shard);
 
 }  // namespace retort

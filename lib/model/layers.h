@@ -17,9 +17,9 @@ struct Layer {
   std::string name() const;  // canonical
 };
 
-// Reads a name for this model: canonical, or "fairseq:9", "hf:9", "s3prl:9" (enc9) and "torchaudio:8" (enc9, counted
-// from 0). hf:N of a pre-norm model is final, as transformers normalises its last state. Refuses layers the model does
-// not have and negative indices.
+// Reads a name for this model: canonical, or "fairseq:9", "hf:9", "s3prl:9" (enc9) and "torchaudio:8" (enc9,
+// counted from 0). hf:N of a pre-norm model is final, as transformers normalises its last state. Refuses
+// layers the model does not have and negative indices.
 Layer parse_layer(const std::string& text, const ModelConfig& config);
 
 // "enc6,enc9".

@@ -21,10 +21,10 @@ struct NamedTensor {
 struct ModelWeights {
   ModelConfig config;
   std::map<std::string, NamedTensor> tensors;  // canonical names, exactly those of model_tensors(config)
-  Json provenance = Json::object();            // what retort.json says of its making (recipe, teacher, labels, steps)
+  Json provenance = Json::object();  // what retort.json says of its making (recipe, teacher, labels, steps)
 
-  // Identity of the encoder: over names, shapes and f32 bytes of all tensors but heads and mask embedding, which some
-  // formats drop and which shape no feature.
+  // Identity of the encoder: over names, shapes and f32 bytes of all tensors but heads and mask embedding,
+  // which some formats drop and which shape no feature.
   std::string hash() const;
 };
 
@@ -32,7 +32,8 @@ struct ModelWeights {
 // the weight norm is accepted, with or without the "hubert." prefix; a missing mask embedding is tolerated.
 ModelWeights read_model(const std::filesystem::path& folder);
 
-// Writes a folder that transformers can load too, retort.json and heads included. Files that are there are replaced.
+// Writes a folder that transformers can load too, retort.json and heads included. Files that are there are
+// replaced.
 void write_model(const std::filesystem::path& folder, const ModelWeights& model);
 
 // The part of it that transformers knows, with weights as "f32" or "f16".

@@ -1,4 +1,5 @@
-// The one list of a model's tensors, derived from its config; loading, saving, counting and hashing all read it.
+// The one list of a model's tensors, derived from its config; loading, saving, counting and hashing all read
+// it.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,7 @@ namespace retort {
 enum class TensorRole { conv, projection, mask, positional, encoder, head };
 
 struct TensorSpec {
-  std::string name;            // Hugging Face's, with weight_g/weight_v for the positional convolution
+  std::string name;  // Hugging Face's, with weight_g/weight_v for the positional convolution
   std::vector<int64_t> shape;
   TensorRole role = TensorRole::encoder;
 

@@ -6,7 +6,8 @@ namespace retort {
 namespace {
 
 // Which part's sidecar this hash stands in, for files that were exchanged.
-std::string owner_of(const std::vector<PartFiles>& parts, const std::string& hash, std::string PartSidecar::*field) {
+std::string owner_of(const std::vector<PartFiles>& parts, const std::string& hash,
+                     std::string PartSidecar::*field) {
   for (const PartFiles& part : parts) {
     try {
       if (read_sidecar(part).*field == hash) return fmt::format("; it is that of part {}", part.shard.index);
@@ -20,9 +21,10 @@ std::string owner_of(const std::vector<PartFiles>& parts, const std::string& has
 void check_rows(const PartFiles& files, const PartSidecar& sidecar, const std::vector<PartFiles>& parts,
                 std::vector<std::string>& problems) {
   const NpyFile rows(files.npy);
-  if (rows.rows() != sidecar.frames || rows.columns() != sidecar.info.dim || rows.header().descr != part_descr(sidecar.info)) {
-    problems.push_back(fmt::format("{}: holds {} x {} values, its sidecar says {} x {}", files.npy.string(), rows.rows(),
-                                   rows.columns(), sidecar.frames, sidecar.info.dim));
+  if (rows.rows() != sidecar.frames || rows.columns() != sidecar.info.dim ||
+      rows.header().descr != part_descr(sidecar.info)) {
+    problems.push_back(fmt::format("{}: holds {} x {} values, its sidecar says {} x {}", files.npy.string(),
+                                   rows.rows(), rows.columns(), sidecar.frames, sidecar.info.dim));
     return;
   }
   const std::size_t row_bytes = static_cast<std::size_t>(rows.columns()) * rows.header().item_size();
@@ -46,13 +48,16 @@ void check_rows(const PartFiles& files, const PartSidecar& sidecar, const std::v
 void check_part(const PartFiles& files, const StoreInfo& store, const std::vector<PartFiles>& parts,
                 std::vector<std::string>& problems) {
   const PartSidecar sidecar = read_sidecar(files);
-  if (const std::string difference = first_difference(store.to_json(), sidecar.info.to_json()); !difference.empty())
-    problems.push_back(fmt::format("{}: is of another store than part 0 ({})", files.json.string(), difference));
+  if (const std::string difference = first_difference(store.to_json(), sidecar.info.to_json());
+      !difference.empty())
+    problems.push_back(
+        fmt::format("{}: is of another store than part 0 ({})", files.json.string(), difference));
   if (!std::filesystem::exists(files.jsonl)) {
     problems.push_back(fmt::format("{}: is missing", files.jsonl.string()));
   } else if (const std::string hash = hash_file(files.jsonl); hash != sidecar.jsonl_hash) {
     const std::string owner = owner_of(parts, hash, &PartSidecar::jsonl_hash);
-    problems.push_back(fmt::format("{}: {}{}", files.jsonl.string(), owner.empty() ? "was altered" : "is not this part's", owner));
+    problems.push_back(fmt::format("{}: {}{}", files.jsonl.string(),
+                                   owner.empty() ? "was altered" : "is not this part's", owner));
   }
   if (!std::filesystem::exists(files.npy))
     problems.push_back(fmt::format("{}: is missing", files.npy.string()));

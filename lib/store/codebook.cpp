@@ -22,7 +22,8 @@ std::string Codebook::hash() const {
 
 Codebook read_codebook(const std::filesystem::path& folder) {
   const std::string where = (folder / "codebook.json").string();
-  if (!std::filesystem::exists(where)) fail("{}: is no codebook (it holds no codebook.json)", folder.string());
+  if (!std::filesystem::exists(where))
+    fail("{}: is no codebook (it holds no codebook.json)", folder.string());
   Codebook codebook;
   codebook.report = read_json(where);
   if (const auto format = json_get<std::string>(codebook.report, "format", where); format != format_name)
@@ -31,16 +32,16 @@ Codebook read_codebook(const std::filesystem::path& folder) {
   codebook.centroids = read_npy_matrix(folder / "centroids.npy");
   const auto stated = json_get<std::string>(codebook.report, "hash", where);
   if (codebook.hash() != stated)
-    fail("{}: centroids.npy is not the one that codebook.json describes (hash {}, {} stated)", folder.string(),
-         codebook.hash(), stated);
+    fail("{}: centroids.npy is not the one that codebook.json describes (hash {}, {} stated)",
+         folder.string(), codebook.hash(), stated);
   for (const float value : codebook.centroids.values())
     if (!std::isfinite(value)) fail("{}: a centroid is not finite", folder.string());
   return codebook;
 }
 
 void write_codebook(const std::filesystem::path& folder, const Codebook& codebook) {
-  Json json = {{"format", format_name},         {"version", RETORT_VERSION}, {"clusters", codebook.clusters()},
-               {"dim", codebook.dim()},         {"hash", codebook.hash()},   {"origin", codebook.origin.to_json()}};
+  Json json = {{"format", format_name}, {"version", RETORT_VERSION}, {"clusters", codebook.clusters()},
+               {"dim", codebook.dim()}, {"hash", codebook.hash()},   {"origin", codebook.origin.to_json()}};
   for (const auto& [key, value] : codebook.report.items())
     if (!json.contains(key)) json[key] = value;
   write_npy_matrix(folder / "centroids.npy", codebook.centroids);
@@ -50,7 +51,8 @@ void write_codebook(const std::filesystem::path& folder, const Codebook& codeboo
 void require_same_features(const Codebook& codebook, const FrameOrigin& frames, int64_t dim) {
   const FrameOrigin& ours = codebook.origin;
   const auto differ = [](const char* what, const auto& wanted, const auto& got) {
-    fail("the codebook was made from frames with {} {}, these have {}; use the same for both", what, wanted, got);
+    fail("the codebook was made from frames with {} {}, these have {}; use the same for both", what, wanted,
+         got);
   };
   if (codebook.dim() != dim) differ("dimension", codebook.dim(), dim);
   // A plain array does not say what it holds; only what both state can be held against each other.
@@ -60,7 +62,8 @@ void require_same_features(const Codebook& codebook, const FrameOrigin& frames, 
   check("layer", ours.layer, frames.layer);
   check("model", ours.model, frames.model);
   check("waveform normalisation", ours.wave_norm, frames.wave_norm);
-  if (!ours.layer.empty() && !frames.layer.empty() && ours.hop != frames.hop) differ("hop", ours.hop, frames.hop);
+  if (!ours.layer.empty() && !frames.layer.empty() && ours.hop != frames.hop)
+    differ("hop", ours.hop, frames.hop);
 }
 
 }  // namespace retort

@@ -11,9 +11,9 @@
 namespace retort {
 
 struct Codebook {
-  Matrix centroids;        // (K, dim)
-  FrameOrigin origin;      // the frames it was made from
-  Json report;             // inertia, cluster sizes, curve, seed, engine, ...: what codebook.json says besides
+  Matrix centroids;    // (K, dim)
+  FrameOrigin origin;  // the frames it was made from
+  Json report;         // inertia, cluster sizes, curve, seed, engine, ...: what codebook.json says besides
 
   int64_t clusters() const { return centroids.rows(); }
   int64_t dim() const { return centroids.columns(); }
@@ -24,8 +24,8 @@ struct Codebook {
 Codebook read_codebook(const std::filesystem::path& folder);
 void write_codebook(const std::filesystem::path& folder, const Codebook& codebook);
 
-// Throws if frames of `frames` may not be labelled with this codebook: another layer, model, normalisation or dim.
-// Names both values.
+// Throws if frames of `frames` may not be labelled with this codebook: another layer, model, normalisation or
+// dim. Names both values.
 void require_same_features(const Codebook& codebook, const FrameOrigin& frames, int64_t dim);
 
 }  // namespace retort

@@ -11,22 +11,27 @@
 namespace retort {
 namespace {
 
-bool is_label_kind(const StoreInfo& info) { return info.kind == StoreKind::labels; }
+bool is_label_kind(const StoreInfo& info) {
+  return info.kind == StoreKind::labels;
+}
 
-std::string two_values(const Json& wanted, const Json& got) { return first_difference(wanted, got); }
+std::string two_values(const Json& wanted, const Json& got) {
+  return first_difference(wanted, got);
+}
 
 // Rows of a part as f32.
 void convert_rows(const StoreInfo& info, const std::byte* rows, int64_t values, float* out) {
   if (info.dtype == "f32") {
     std::copy_n(reinterpret_cast<const float*>(rows), values, out);
   } else if (info.dtype == "i32") {
-    std::transform(reinterpret_cast<const int32_t*>(rows), reinterpret_cast<const int32_t*>(rows) + values, out,
-                   [](int32_t value) { return static_cast<float>(value); });
+    std::transform(reinterpret_cast<const int32_t*>(rows), reinterpret_cast<const int32_t*>(rows) + values,
+                   out, [](int32_t value) { return static_cast<float>(value); });
   } else {
     const auto* bits = reinterpret_cast<const uint16_t*>(rows);
     if (info.dtype == "f16") std::transform(bits, bits + values, out, f32_from_f16);
     if (info.dtype == "bf16") std::transform(bits, bits + values, out, f32_from_bf16);
-    if (info.dtype == "u16") std::transform(bits, bits + values, out, [](uint16_t value) { return static_cast<float>(value); });
+    if (info.dtype == "u16")
+      std::transform(bits, bits + values, out, [](uint16_t value) { return static_cast<float>(value); });
   }
 }
 
@@ -52,7 +57,8 @@ std::vector<StoredUtterance> plain_utterances(const std::filesystem::path& file,
 }  // namespace
 
 Json FrameOrigin::to_json() const {
-  return {{"corpus", corpus}, {"model", model}, {"layer", layer}, {"wave_norm", wave_norm}, {"batching", batching}, {"hop", hop}};
+  return {{"corpus", corpus},       {"model", model},       {"layer", layer},
+          {"wave_norm", wave_norm}, {"batching", batching}, {"hop", hop}};
 }
 
 FrameOrigin FrameOrigin::from_json(const Json& json, const std::string& where) {
@@ -67,8 +73,11 @@ FrameOrigin FrameOrigin::from_json(const Json& json, const std::string& where) {
 }
 
 Json StoreInfo::to_json() const {
-  Json json = {{"kind", is_label_kind(*this) ? "labels" : "features"}, {"dtype", dtype}, {"dim", dim},
-               {"rate", 16000}, {"origin", origin.to_json()}};
+  Json json = {{"kind", is_label_kind(*this) ? "labels" : "features"},
+               {"dtype", dtype},
+               {"dim", dim},
+               {"rate", 16000},
+               {"origin", origin.to_json()}};
   if (is_label_kind(*this)) {
     json["codebook"] = codebook;
     json["clusters"] = clusters;
@@ -117,7 +126,8 @@ FrameStore FrameStore::open(const std::filesystem::path& folder) {
     if (part->rows->rows() != sidecar.frames || part->rows->columns() != store.info_.dim ||
         part->rows->header().descr != part_descr(store.info_))
       fail("{}: holds {} x {} of {}, its sidecar says {} x {} of {}", files.npy.string(), part->rows->rows(),
-           part->rows->columns(), part->rows->header().descr, sidecar.frames, store.info_.dim, part_descr(store.info_));
+           part->rows->columns(), part->rows->header().descr, sidecar.frames, store.info_.dim,
+           part_descr(store.info_));
     for (StoredUtterance& utterance : read_part_utterances(files, sidecar)) {
       utterance.start += store.frames_;
       if (!store.by_id_.emplace(utterance.id, store.utterances_.size()).second)
@@ -155,13 +165,15 @@ std::string FrameStore::hash() const {
     hasher.add(fmt::format("{}\n{}\n{}\n", utterance.id, utterance.frames, utterance.hash));
   // A plain array has no hashes of its own.
   if (!utterances_.empty() && utterances_.front().hash.empty())
-    hasher.add(parts_.front()->rows->data(), static_cast<std::size_t>(parts_.front()->rows->header().count()) *
-                                                 parts_.front()->rows->header().item_size());
+    hasher.add(parts_.front()->rows->data(),
+               static_cast<std::size_t>(parts_.front()->rows->header().count()) *
+                   parts_.front()->rows->header().item_size());
   return hasher.hex();
 }
 
 void FrameStore::read_rows(int64_t first, int64_t count, float* out) const {
-  if (first < 0 || count < 0 || first + count > frames_) fail("rows {} to {} were asked of {}", first, first + count, frames_);
+  if (first < 0 || count < 0 || first + count > frames_)
+    fail("rows {} to {} were asked of {}", first, first + count, frames_);
   auto part = std::upper_bound(parts_.begin(), parts_.end(), first,
                                [](int64_t row, const auto& candidate) { return row < candidate->first; });
   for (--part; count > 0; ++part) {
@@ -171,7 +183,8 @@ void FrameStore::read_rows(int64_t first, int64_t count, float* out) const {
     if (here <= 0) continue;
     const bool ours = part_descr(info_) == rows.header().descr && !rows.header().fortran_order;
     if (ours)
-      convert_rows(info_, rows.data() + static_cast<std::size_t>(begin * info_.dim) * rows.header().item_size(),
+      convert_rows(info_,
+                   rows.data() + static_cast<std::size_t>(begin * info_.dim) * rows.header().item_size(),
                    here * info_.dim, out);
     else
       rows.read_rows(begin, here, out);
@@ -189,7 +202,8 @@ Matrix FrameStore::read_features(const StoredUtterance& utterance) const {
 
 std::vector<int32_t> FrameStore::read_labels(const StoredUtterance& utterance) const {
   if (!is_label_kind(info_)) fail("the store holds features, labels were expected");
-  const Matrix values = read_features(utterance);  // f32 holds every label of u16 and, up to 2^24 clusters, of i32
+  const Matrix values =
+      read_features(utterance);  // f32 holds every label of u16 and, up to 2^24 clusters, of i32
   return {values.data(), values.data() + values.rows()};
 }
 

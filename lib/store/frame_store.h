@@ -1,5 +1,6 @@
 // Frame stores: sharded features and labels, whole parts only, with a sidecar that says what made them
-// (docs/formats.md). A part is part-I-of-N.{npy,jsonl,json}; the .json is written last and makes the part count.
+// (docs/formats.md). A part is part-I-of-N.{npy,jsonl,json}; the .json is written last and makes the part
+// count.
 #pragma once
 
 #include <cstdint>
@@ -20,9 +21,9 @@ namespace retort {
 
 // Where frames come from: enough to tell whether two sets of frames may be used together.
 struct FrameOrigin {
-  std::string corpus;     // hash of the whole corpus, "" where unknown (plain arrays)
-  std::string model;      // content hash of the model; "mfcc" or "fbank" with its options for those; "" unknown
-  std::string layer;      // canonical layer name; "mfcc", "fbank"
+  std::string corpus;  // hash of the whole corpus, "" where unknown (plain arrays)
+  std::string model;   // content hash of the model; "mfcc" or "fbank" with its options for those; "" unknown
+  std::string layer;   // canonical layer name; "mfcc", "fbank"
   std::string wave_norm;  // "none" or "zscore"
   std::string batching;   // "exact" or "compat"
   int hop = 320;          // samples at 16 kHz from one frame to the next
@@ -34,15 +35,16 @@ struct FrameOrigin {
 
 enum class StoreKind { features, labels };
 
-// What all parts of a store have in common; it is compared whole when parts are put together or a job is rerun.
+// What all parts of a store have in common; it is compared whole when parts are put together or a job is
+// rerun.
 struct StoreInfo {
   StoreKind kind = StoreKind::features;
   std::string dtype = "f32";  // features: f32, f16, bf16; labels: u16, i32
   int64_t dim = 0;            // features: values per frame; labels: 1
   FrameOrigin origin;
-  std::string codebook;       // labels: content hash of the codebook
-  int64_t clusters = 0;       // labels: K
-  bool dedup = false;         // labels: runs of the same label are written once
+  std::string codebook;  // labels: content hash of the codebook
+  int64_t clusters = 0;  // labels: K
+  bool dedup = false;    // labels: runs of the same label are written once
 
   Json to_json() const;
   static StoreInfo from_json(const Json& json, const std::string& where);
@@ -50,7 +52,7 @@ struct StoreInfo {
 
 struct StoredUtterance {
   std::string id;
-  int64_t start = 0;    // first row in its part
+  int64_t start = 0;  // first row in its part
   int64_t frames = 0;
   int64_t samples = 0;  // at 16 kHz
   std::string hash;     // of its rows' bytes as written
@@ -62,7 +64,8 @@ class FramePartWriter {
   FramePartWriter(const std::filesystem::path& folder, const StoreInfo& info, const Shard& shard);
   ~FramePartWriter();
 
-  // Rows of one utterance, converted to the store's dtype. Not-finite values throw, named by utterance and frame.
+  // Rows of one utterance, converted to the store's dtype. Not-finite values throw, named by utterance and
+  // frame.
   void add_features(const std::string& id, int64_t samples, const Matrix& frames);
   void add_labels(const std::string& id, int64_t samples, std::span<const int32_t> labels);
   // `bad` counts skipped utterances by reason; it goes into the sidecar.
@@ -73,10 +76,11 @@ class FramePartWriter {
   std::unique_ptr<State> state_;
 };
 
-// True if this part is there and was made by the same job (StoreInfo equal), so that a rerun has nothing to do.
-// Throws an Error naming the difference if it was made by another job, or if the folder holds parts of another
-// store or of another shard count; with `overwrite` removes those instead and says false.
-bool part_is_done(const std::filesystem::path& folder, const StoreInfo& info, const Shard& shard, bool overwrite);
+// True if this part is there and was made by the same job (StoreInfo equal), so that a rerun has nothing to
+// do. Throws an Error naming the difference if it was made by another job, or if the folder holds parts of
+// another store or of another shard count; with `overwrite` removes those instead and says false.
+bool part_is_done(const std::filesystem::path& folder, const StoreInfo& info, const Shard& shard,
+                  bool overwrite);
 
 // All parts of a whole store, read as one sequence of rows.
 class FrameStore {
@@ -108,8 +112,8 @@ class FrameStore {
   int64_t frames_ = 0;
 };
 
-// Reads every byte of a store and compares with the sidecars. Returns one line per problem, each naming the part (and
-// utterance) that is missing, cut, swapped or altered; empty when the store is sound.
+// Reads every byte of a store and compares with the sidecars. Returns one line per problem, each naming the
+// part (and utterance) that is missing, cut, swapped or altered; empty when the store is sound.
 std::vector<std::string> check_frame_store(const std::filesystem::path& folder);
 
 // True where `folder` looks like a frame store (holds part-*.json).

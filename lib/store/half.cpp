@@ -47,6 +47,8 @@ uint16_t bf16_from_f32(float value) {
   return static_cast<uint16_t>(shift_rounding(bits, 16));
 }
 
-float f32_from_bf16(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+float f32_from_bf16(uint16_t bits) {
+  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
 
 }  // namespace retort

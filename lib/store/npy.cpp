@@ -121,7 +121,9 @@ int64_t NpyHeader::count() const {
   return count;
 }
 
-std::size_t NpyHeader::item_size() const { return static_cast<std::size_t>(descr.back() - '0'); }
+std::size_t NpyHeader::item_size() const {
+  return static_cast<std::size_t>(descr.back() - '0');
+}
 
 NpyHeader parse_npy_header(std::string_view bytes, const std::string& where) {
   if (bytes.size() < 12 || !bytes.starts_with(magic)) fail("{}: is no .npy file", where);
@@ -130,7 +132,8 @@ NpyHeader parse_npy_header(std::string_view bytes, const std::string& where) {
   uint32_t length = 0;
   std::memcpy(&length, bytes.data() + 8, version == 1 ? 2 : 4);
   const std::size_t begin = version == 1 ? 10 : 12;
-  if (length > largest_header || begin + length > bytes.size()) fail("{}: the .npy header is cut short", where);
+  if (length > largest_header || begin + length > bytes.size())
+    fail("{}: the .npy header is cut short", where);
   NpyHeader header = HeaderParser(bytes.substr(begin, length), where).parse();
   header.data_offset = begin + length;
   static constexpr std::string_view known[] = {"<f4", "<f8", "<f2", "<i8", "<i4", "<u2", "|u1"};
@@ -148,7 +151,8 @@ std::string npy_header(const std::string& descr, const std::vector<int64_t>& sha
   for (std::size_t i = 0; i < shape.size(); ++i) dims += (i > 0 ? ", " : "") + std::to_string(shape[i]);
   if (shape.size() == 1) dims += ",";
   std::string dict = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", descr, dims);
-  // As NumPy does, leave room for the first dimension to grow to 21 digits; then pad to a multiple of 64 with the newline.
+  // As NumPy does, leave room for the first dimension to grow to 21 digits; then pad to a multiple of 64 with
+  // the newline.
   const std::size_t first_digits = shape.empty() ? 0 : fmt::formatted_size("{}", shape[0]);
   dict.append(21 - std::min<std::size_t>(21, first_digits), ' ');
   constexpr std::size_t preamble = 10;
@@ -164,15 +168,20 @@ NpyFile::NpyFile(const std::filesystem::path& path) : name_(path.string()), file
   header_ = parse_npy_header({reinterpret_cast<const char*>(file_.data()), file_.size()}, name_);
   const std::size_t wanted = static_cast<std::size_t>(header_.count()) * header_.item_size();
   if (file_.size() - header_.data_offset < wanted)
-    fail("{}: is cut short ({} bytes of values, {} expected)", name_, file_.size() - header_.data_offset, wanted);
+    fail("{}: is cut short ({} bytes of values, {} expected)", name_, file_.size() - header_.data_offset,
+         wanted);
   if (file_.size() - header_.data_offset > wanted)
     fail("{}: {} bytes follow the array", name_, file_.size() - header_.data_offset - wanted);
   if (header_.shape.empty() || header_.shape.size() > 2)
     fail("{}: has {} dimensions, 1 or 2 were expected", name_, header_.shape.size());
 }
 
-int64_t NpyFile::rows() const { return header_.shape[0]; }
-int64_t NpyFile::columns() const { return header_.shape.size() == 2 ? header_.shape[1] : 1; }
+int64_t NpyFile::rows() const {
+  return header_.shape[0];
+}
+int64_t NpyFile::columns() const {
+  return header_.shape.size() == 2 ? header_.shape[1] : 1;
+}
 
 void NpyFile::read_rows(int64_t first, int64_t count, float* out) const {
   if (first < 0 || count < 0 || first + count > rows())
@@ -185,7 +194,8 @@ void NpyFile::read_rows(int64_t first, int64_t count, float* out) const {
   }
   for (int64_t row = 0; row < count; ++row)
     for (int64_t column = 0; column < width; ++column) {
-      const int64_t index = header_.fortran_order ? column * rows() + first + row : (first + row) * width + column;
+      const int64_t index =
+          header_.fortran_order ? column * rows() + first + row : (first + row) * width + column;
       out[row * width + column] = as_float(header_.descr, data(), index);
     }
 }

@@ -13,7 +13,7 @@
 namespace retort {
 
 struct NpyHeader {
-  std::string descr;            // "<f4", "<f2", "<u2", "<i4", ...
+  std::string descr;  // "<f4", "<f2", "<u2", "<i4", ...
   bool fortran_order = false;
   std::vector<int64_t> shape;
   std::size_t data_offset = 0;  // bytes before the first value
@@ -25,7 +25,8 @@ struct NpyHeader {
 // Parses the header at the beginning of a file; `where` names it in errors.
 NpyHeader parse_npy_header(std::string_view bytes, const std::string& where);
 
-// A version 1.0 header, padded so that its length does not depend on the number of rows (it can be rewritten in place).
+// A version 1.0 header, padded so that its length does not depend on the number of rows (it can be rewritten
+// in place).
 std::string npy_header(const std::string& descr, const std::vector<int64_t>& shape);
 
 // A mapped array. `<f4 <f8 <f2 <i8 <i4 <u2 |u1` are read as float, in C or Fortran order.

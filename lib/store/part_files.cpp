@@ -6,7 +6,9 @@
 namespace retort {
 
 PartFiles::PartFiles(const std::filesystem::path& folder, const Shard& part)
-    : shard(part), npy(folder / (part.stem() + ".npy")), jsonl(folder / (part.stem() + ".jsonl")),
+    : shard(part),
+      npy(folder / (part.stem() + ".npy")),
+      jsonl(folder / (part.stem() + ".jsonl")),
       json(folder / (part.stem() + ".json")) {}
 
 std::vector<PartFiles> find_parts(const std::filesystem::path& folder) {
@@ -14,7 +16,8 @@ std::vector<PartFiles> find_parts(const std::filesystem::path& folder) {
   if (!std::filesystem::is_directory(folder)) return parts;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     Shard shard;
-    if (std::sscanf(entry.path().filename().c_str(), "part-%5d-of-%5d.json", &shard.index, &shard.count) != 2) continue;
+    if (std::sscanf(entry.path().filename().c_str(), "part-%5d-of-%5d.json", &shard.index, &shard.count) != 2)
+      continue;
     const PartFiles files(folder, shard);
     if (entry.path().filename() == files.json.filename()) parts.push_back(files);
   }
@@ -31,10 +34,13 @@ std::vector<PartFiles> whole_parts(const std::filesystem::path& folder) {
   const int count = parts.front().shard.count;
   for (const PartFiles& part : parts)
     if (part.shard.count != count)
-      fail("{}: holds parts of {} and parts of {}; remove those of the older run", folder.string(), count, part.shard.count);
+      fail("{}: holds parts of {} and parts of {}; remove those of the older run", folder.string(), count,
+           part.shard.count);
   for (int index = 0; index < count; ++index)
-    if (static_cast<std::size_t>(index) >= parts.size() || parts[static_cast<std::size_t>(index)].shard.index != index)
-      fail("{}: part {} of {} is missing; run its job again with --shard {}/{}", folder.string(), index, count, index, count);
+    if (static_cast<std::size_t>(index) >= parts.size() ||
+        parts[static_cast<std::size_t>(index)].shard.index != index)
+      fail("{}: part {} of {} is missing; run its job again with --shard {}/{}", folder.string(), index,
+           count, index, count);
   return parts;
 }
 
@@ -52,7 +58,8 @@ PartSidecar read_sidecar(const PartFiles& files) {
   sidecar.npy_hash = json_get<std::string>(hashes, "npy", where);
   sidecar.jsonl_hash = json_get<std::string>(hashes, "jsonl", where);
   if (!(sidecar.shard == files.shard))
-    fail("{}: says it is part {} of {}; the file was renamed", where, sidecar.shard.index, sidecar.shard.count);
+    fail("{}: says it is part {} of {}; the file was renamed", where, sidecar.shard.index,
+         sidecar.shard.count);
   return sidecar;
 }
 
@@ -74,8 +81,8 @@ std::vector<StoredUtterance> read_part_utterances(const PartFiles& files, const 
     utterances.push_back(std::move(utterance));
   }
   if (next != sidecar.frames || static_cast<int64_t>(utterances.size()) != sidecar.utterances)
-    fail("{}: lists {} utterances of {} frames, its sidecar says {} of {}", files.jsonl.string(), utterances.size(), next,
-         sidecar.utterances, sidecar.frames);
+    fail("{}: lists {} utterances of {} frames, its sidecar says {} of {}", files.jsonl.string(),
+         utterances.size(), next, sidecar.utterances, sidecar.frames);
   return utterances;
 }
 

@@ -15,7 +15,8 @@ void refuse_not_finite(const std::string& id, const Matrix& frames) {
 }
 
 // Values as the store writes them; f16 refuses what is beyond its range.
-std::vector<uint16_t> to_16_bit(const std::string& id, std::span<const float> values, const std::string& dtype) {
+std::vector<uint16_t> to_16_bit(const std::string& id, std::span<const float> values,
+                                const std::string& dtype) {
   std::vector<uint16_t> bits(values.size());
   for (std::size_t i = 0; i < values.size(); ++i) {
     bits[i] = dtype == "f16" ? f16_from_f32(values[i]) : bf16_from_f32(values[i]);
@@ -26,7 +27,8 @@ std::vector<uint16_t> to_16_bit(const std::string& id, std::span<const float> va
 }
 
 std::vector<int64_t> shape_of(const StoreInfo& info, int64_t frames) {
-  return info.kind == StoreKind::labels ? std::vector<int64_t>{frames} : std::vector<int64_t>{frames, info.dim};
+  return info.kind == StoreKind::labels ? std::vector<int64_t>{frames}
+                                        : std::vector<int64_t>{frames, info.dim};
 }
 
 }  // namespace
@@ -43,7 +45,10 @@ struct FramePartWriter::State {
   int64_t frames = 0;
 
   State(const std::filesystem::path& folder, const StoreInfo& store, const Shard& shard)
-      : info(store), files(folder, shard), npy(files.npy), jsonl(files.jsonl),
+      : info(store),
+        files(folder, shard),
+        npy(files.npy),
+        jsonl(files.jsonl),
         header(npy_header(part_descr(store), shape_of(store, 0))) {
     npy.write(header);
   }
@@ -51,7 +56,11 @@ struct FramePartWriter::State {
   void add(const std::string& id, int64_t samples, int64_t rows, const void* data, std::size_t bytes) {
     npy.write(data, bytes);
     rows_hash.add(data, bytes);
-    const Json line = {{"id", id}, {"start", frames}, {"frames", rows}, {"samples", samples}, {"hash", hash_bytes(data, bytes)}};
+    const Json line = {{"id", id},
+                       {"start", frames},
+                       {"frames", rows},
+                       {"samples", samples},
+                       {"hash", hash_bytes(data, bytes)}};
     const std::string text = line.dump() + "\n";
     jsonl.write(text);
     jsonl_hash.add(text);
@@ -60,7 +69,8 @@ struct FramePartWriter::State {
   }
 };
 
-FramePartWriter::FramePartWriter(const std::filesystem::path& folder, const StoreInfo& info, const Shard& shard)
+FramePartWriter::FramePartWriter(const std::filesystem::path& folder, const StoreInfo& info,
+                                 const Shard& shard)
     : state_(std::make_unique<State>(folder, info, shard)) {}
 FramePartWriter::~FramePartWriter() = default;
 
@@ -82,7 +92,8 @@ void FramePartWriter::add_labels(const std::string& id, int64_t samples, std::sp
   const StoreInfo& info = state_->info;
   if (info.kind != StoreKind::labels) fail("{}: labels were given to a store of features", id);
   for (const int32_t label : labels)
-    if (label < 0 || label >= info.clusters) fail("{}: label {} is not below K = {}", id, label, info.clusters);
+    if (label < 0 || label >= info.clusters)
+      fail("{}: label {} is not below K = {}", id, label, info.clusters);
   const auto count = static_cast<int64_t>(labels.size());
   if (info.dtype == "i32") {
     state_->add(id, samples, count, labels.data(), labels.size_bytes());
@@ -95,7 +106,8 @@ void FramePartWriter::add_labels(const std::string& id, int64_t samples, std::sp
 void FramePartWriter::commit(const Json& bad) {
   State& state = *state_;
   const std::string header = npy_header(part_descr(state.info), shape_of(state.info, state.frames));
-  if (header.size() != state.header.size()) fail("{}: its header grew while it was written", state.files.npy.string());
+  if (header.size() != state.header.size())
+    fail("{}: its header grew while it was written", state.files.npy.string());
   state.npy.write_at(0, header);
 
   Json sidecar = {{"format", frames_format}, {"version", RETORT_VERSION}};
@@ -110,7 +122,8 @@ void FramePartWriter::commit(const Json& bad) {
   write_json(state.files.json, sidecar);
 }
 
-bool part_is_done(const std::filesystem::path& folder, const StoreInfo& info, const Shard& shard, bool overwrite) {
+bool part_is_done(const std::filesystem::path& folder, const StoreInfo& info, const Shard& shard,
+                  bool overwrite) {
   const PartFiles wanted(folder, shard);
   bool done = false;
   for (const PartFiles& found : find_parts(folder)) {
@@ -122,10 +135,12 @@ bool part_is_done(const std::filesystem::path& folder, const StoreInfo& info, co
       continue;
     }
     if (found.shard.count != shard.count)
-      fail("{}: was made in {} parts, now {}; use --overwrite or another folder", folder.string(), found.shard.count, shard.count);
+      fail("{}: was made in {} parts, now {}; use --overwrite or another folder", folder.string(),
+           found.shard.count, shard.count);
     const std::string difference = first_difference(read_sidecar(found).info.to_json(), info.to_json());
     if (!difference.empty())
-      fail("{}: was made otherwise ({} now); use --overwrite or another folder", found.json.string(), difference);
+      fail("{}: was made otherwise ({} now); use --overwrite or another folder", found.json.string(),
+           difference);
     if (same_part) done = std::filesystem::exists(wanted.npy) && std::filesystem::exists(wanted.jsonl);
   }
   return done;

@@ -13,9 +13,9 @@ namespace {
 constexpr uint64_t largest_header = 100'000'000;
 
 std::size_t dtype_size(const std::string& dtype, const std::string& where) {
-  static const std::map<std::string, std::size_t> sizes = {{"F64", 8}, {"I64", 8}, {"U64", 8}, {"F32", 4}, {"I32", 4},
-                                                           {"U32", 4}, {"F16", 2}, {"BF16", 2}, {"I16", 2}, {"U16", 2},
-                                                           {"I8", 1},  {"U8", 1},  {"BOOL", 1}};
+  static const std::map<std::string, std::size_t> sizes = {
+      {"F64", 8},  {"I64", 8}, {"U64", 8}, {"F32", 4}, {"I32", 4}, {"U32", 4}, {"F16", 2},
+      {"BF16", 2}, {"I16", 2}, {"U16", 2}, {"I8", 1},  {"U8", 1},  {"BOOL", 1}};
   const auto found = sizes.find(dtype);
   if (found == sizes.end()) fail("{}: dtype {} is not known", where, dtype);
   return found->second;
@@ -42,7 +42,8 @@ struct Placed {
   std::size_t end = 0;
 };
 
-Placed parse_tensor(const Json& entry, const std::byte* data, std::size_t data_bytes, const std::string& where) {
+Placed parse_tensor(const Json& entry, const std::byte* data, std::size_t data_bytes,
+                    const std::string& where) {
   Placed placed;
   placed.view.dtype = json_get<std::string>(entry, "dtype", where);
   placed.view.shape = json_get<std::vector<int64_t>>(entry, "shape", where);
@@ -51,7 +52,8 @@ Placed parse_tensor(const Json& entry, const std::byte* data, std::size_t data_b
     fail("{}: its data_offsets lie outside of the file", where);
   uint64_t bytes = dtype_size(placed.view.dtype, where);
   for (const int64_t size : placed.view.shape)
-    if (size < 0 || __builtin_mul_overflow(bytes, static_cast<uint64_t>(size), &bytes)) fail("{}: its shape is impossible", where);
+    if (size < 0 || __builtin_mul_overflow(bytes, static_cast<uint64_t>(size), &bytes))
+      fail("{}: its shape is impossible", where);
   if (bytes != offsets[1] - offsets[0])
     fail("{}: has {} bytes, its shape wants {}", where, offsets[1] - offsets[0], bytes);
   placed.begin = offsets[0];
@@ -103,7 +105,8 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
   std::vector<std::pair<std::size_t, std::size_t>> ranges;
   for (const auto& [name, entry] : header.items()) {
     if (name == "__metadata__") {
-      for (const auto& [key, value] : entry.items()) metadata_[key] = value.is_string() ? value.get<std::string>() : value.dump();
+      for (const auto& [key, value] : entry.items())
+        metadata_[key] = value.is_string() ? value.get<std::string>() : value.dump();
       continue;
     }
     Placed placed = parse_tensor(entry, data, data_bytes, where + ": " + name);
@@ -113,7 +116,8 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
   std::sort(ranges.begin(), ranges.end());
   std::size_t next = 0;
   for (const auto& [begin, end] : ranges) {
-    if (begin != next) fail("{}: its tensors {} at byte {}", where, begin < next ? "overlap" : "leave a hole", next);
+    if (begin != next)
+      fail("{}: its tensors {} at byte {}", where, begin < next ? "overlap" : "leave a hole", next);
     next = end;
   }
   if (next != data_bytes)
@@ -129,7 +133,8 @@ void write_safetensors(const std::filesystem::path& path, std::vector<TensorToWr
   Json header = {{"__metadata__", {{"format", "pt"}}}};
   uint64_t offset = 0;
   for (const TensorToWrite& tensor : tensors) {
-    header[tensor.name] = {{"dtype", tensor.dtype}, {"shape", tensor.shape}, {"data_offsets", {offset, offset + tensor.bytes}}};
+    header[tensor.name] = {
+        {"dtype", tensor.dtype}, {"shape", tensor.shape}, {"data_offsets", {offset, offset + tensor.bytes}}};
     offset += tensor.bytes;
   }
   std::string text = header.dump();

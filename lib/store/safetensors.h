@@ -12,7 +12,7 @@
 namespace retort {
 
 struct TensorView {
-  std::string dtype;           // "F32", "F16", "BF16", "I64", ...
+  std::string dtype;  // "F32", "F16", "BF16", "I64", ...
   std::vector<int64_t> shape;
   const std::byte* data = nullptr;
   std::size_t bytes = 0;
@@ -43,7 +43,8 @@ struct TensorToWrite {
   std::size_t bytes = 0;
 };
 
-// Writes atomically, in the reference writer's order (alignment descending, then name), with metadata {"format":"pt"}.
+// Writes atomically, in the reference writer's order (alignment descending, then name), with metadata
+// {"format":"pt"}.
 void write_safetensors(const std::filesystem::path& path, std::vector<TensorToWrite> tensors);
 
 }  // namespace retort

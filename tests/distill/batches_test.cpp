@@ -16,7 +16,8 @@ constexpr int64_t hop = 320;
 std::vector<int64_t> some_lengths(std::size_t count) {
   Random random(11);
   std::vector<int64_t> lengths;
-  for (std::size_t i = 0; i < count; ++i) lengths.push_back(32000 + static_cast<int64_t>(random.below(400000)));
+  for (std::size_t i = 0; i < count; ++i)
+    lengths.push_back(32000 + static_cast<int64_t>(random.below(400000)));
   return lengths;
 }
 

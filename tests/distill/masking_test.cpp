@@ -25,7 +25,8 @@ TEST_CASE("all rows mask as many frames, none of them padding") {
     for (std::size_t row = 0; row < frames.size(); ++row) {
       REQUIRE(masks[row].size() == 781);
       CHECK(masked_count(masks[row]) == masked_count(masks[0]));
-      CHECK(std::all_of(masks[row].begin() + frames[row], masks[row].end(), [](uint8_t m) { return m == 0; }));
+      CHECK(
+          std::all_of(masks[row].begin() + frames[row], masks[row].end(), [](uint8_t m) { return m == 0; }));
     }
   }
 }

@@ -36,8 +36,9 @@ TEST_CASE("an override replaces one value and keeps its kind") {
 
 TEST_CASE("an override that makes no sense is refused") {
   Json json = read_recipe("hubert");
-  for (const char* wrong : {"student.hiden=1", "student=1", "student.hidden", "=1", "student.hidden=wide",
-                            "student.hidden=1.5", "student.pre_norm=1", "optimizer.lr=fast", "student.hidden.x=1"}) {
+  for (const char* wrong :
+       {"student.hiden=1", "student=1", "student.hidden", "=1", "student.hidden=wide", "student.hidden=1.5",
+        "student.pre_norm=1", "optimizer.lr=fast", "student.hidden.x=1"}) {
     CAPTURE(wrong);
     CHECK_THROWS_AS(apply_override(json, wrong), Error);
   }
@@ -52,8 +53,11 @@ TEST_CASE("a recipe with an unknown, missing or impossible value is refused") {
   Json missing = good;
   missing["optimizer"].erase("lr");
   CHECK_THROWS_WITH(parse_recipe(missing, "r"), Catch::Contains("lr"));
-  for (const auto& [key, value] : {std::pair{"student.heads", "7"}, {"student.layerdrop", "1.5"},
-                                   {"loss.masked", "-1.0"}, {"batch.max_seconds", "0.5"}, {"report_every", "0"}}) {
+  for (const auto& [key, value] : {std::pair{"student.heads", "7"},
+                                   {"student.layerdrop", "1.5"},
+                                   {"loss.masked", "-1.0"},
+                                   {"batch.max_seconds", "0.5"},
+                                   {"report_every", "0"}}) {
     Json json = good;
     apply_override(json, std::string(key) + "=" + value);
     CAPTURE(key);

@@ -11,7 +11,8 @@
 using namespace retort;
 
 TEST_CASE("AdamW follows its formula, and its state survives a file") {
-  // Against the update written out in double precision (Loshchilov and Hutter, 2019; eps after the root, decay decoupled).
+  // Against the update written out in double precision (Loshchilov and Hutter, 2019; eps after the root,
+  // decay decoupled).
   OptimizerOptions options;
   options.lr = 0.1;
   options.weight_decay = 0.05;
@@ -32,7 +33,8 @@ TEST_CASE("AdamW follows its formula, and its state survives a file") {
       const double gradient = input[0][i].item<double>() / 2;
       m[at] = options.beta1 * m[at] + (1 - options.beta1) * gradient;
       v[at] = options.beta2 * v[at] + (1 - options.beta2) * gradient * gradient;
-      const double m_hat = m[at] / (1 - std::pow(options.beta1, step)), v_hat = v[at] / (1 - std::pow(options.beta2, step));
+      const double m_hat = m[at] / (1 - std::pow(options.beta1, step)),
+                   v_hat = v[at] / (1 - std::pow(options.beta2, step));
       expected[at] -= options.lr * options.weight_decay * expected[at];
       expected[at] -= options.lr * m_hat / (std::sqrt(v_hat) + options.eps);
       CHECK(module->weight[0][i].item<double>() == Approx(expected[at]).epsilon(1e-5));

@@ -37,14 +37,17 @@ StoreInfo feature_info(int64_t dim, const std::string& dtype = "f32") {
   return info;
 }
 
-void write_part(const std::filesystem::path& folder, const StoreInfo& info, const std::vector<Item>& items, const Shard& shard) {
+void write_part(const std::filesystem::path& folder, const StoreInfo& info, const std::vector<Item>& items,
+                const Shard& shard) {
   const Range range = shard_range(std::vector<int64_t>(items.size(), 1), shard);
   FramePartWriter writer(folder, info, shard);
-  for (std::size_t i = range.begin; i < range.end; ++i) writer.add_features(items[i].id, 400, items[i].frames);
+  for (std::size_t i = range.begin; i < range.end; ++i)
+    writer.add_features(items[i].id, 400, items[i].frames);
   writer.commit();
 }
 
-void write_store(const std::filesystem::path& folder, const StoreInfo& info, const std::vector<Item>& items, int parts) {
+void write_store(const std::filesystem::path& folder, const StoreInfo& info, const std::vector<Item>& items,
+                 int parts) {
   for (int part = parts - 1; part >= 0; --part) write_part(folder, info, items, {part, parts});
 }
 
@@ -107,7 +110,8 @@ TEST_CASE("a value that is not finite is refused with utterance and frame") {
   FramePartWriter writer(folder.path() / "s", feature_info(2), {});
   Matrix frames(3, 2);
   frames(2, 1) = std::numeric_limits<float>::quiet_NaN();
-  CHECK_THROWS_WITH(writer.add_features("u7", 400, frames), Catch::Contains("u7") && Catch::Contains("frame 2"));
+  CHECK_THROWS_WITH(writer.add_features("u7", 400, frames),
+                    Catch::Contains("u7") && Catch::Contains("frame 2"));
 }
 
 TEST_CASE("a part that is not committed leaves nothing") {
@@ -129,7 +133,8 @@ TEST_CASE("opening names what is missing or does not belong") {
 
   SECTION("a part") {
     std::filesystem::remove(path / "part-00002-of-00004.json");
-    CHECK_THROWS_WITH(FrameStore::open(path), Catch::Contains("part 2 of 4 is missing") && Catch::Contains("--shard 2/4"));
+    CHECK_THROWS_WITH(FrameStore::open(path),
+                      Catch::Contains("part 2 of 4 is missing") && Catch::Contains("--shard 2/4"));
   }
   SECTION("parts of another count") {
     write_part(path, feature_info(4), items, {0, 5});
@@ -139,7 +144,8 @@ TEST_CASE("opening names what is missing or does not belong") {
     StoreInfo other = feature_info(4);
     other.origin.layer = "enc6";
     write_part(path, other, items, {3, 4});
-    CHECK_THROWS_WITH(FrameStore::open(path), Catch::Contains("enc3") && Catch::Contains("enc6") && Catch::Contains("part-00003"));
+    CHECK_THROWS_WITH(FrameStore::open(path),
+                      Catch::Contains("enc3") && Catch::Contains("enc6") && Catch::Contains("part-00003"));
   }
   SECTION("a part that is cut short") {
     std::filesystem::resize_file(path / "part-00001-of-00004.npy", 130);
@@ -158,7 +164,8 @@ TEST_CASE("a check finds every missing, cut, swapped or altered part and names i
     REQUIRE(problems.size() == 1);
     return problems.front();
   };
-  const std::filesystem::path npy = path / "part-00001-of-00004.npy", jsonl = path / "part-00001-of-00004.jsonl";
+  const std::filesystem::path npy = path / "part-00001-of-00004.npy",
+                              jsonl = path / "part-00001-of-00004.jsonl";
 
   SECTION("missing sidecar") {
     std::filesystem::remove(path / "part-00003-of-00004.json");
@@ -178,7 +185,8 @@ TEST_CASE("a check finds every missing, cut, swapped or altered part and names i
     const Range range = shard_range(std::vector<int64_t>(items.size(), 1), {1, 4});
     for (std::size_t i = range.begin; i < range.end; ++i)
       if (items[i].frames.rows() > 0) last = items[i].id;
-    CHECK_THAT(only_problem(), Catch::Contains("part-00001") && Catch::Contains("altered") && Catch::Contains("utterance " + last));
+    CHECK_THAT(only_problem(), Catch::Contains("part-00001") && Catch::Contains("altered") &&
+                                   Catch::Contains("utterance " + last));
   }
   SECTION("altered list") {
     alter_byte(jsonl, 5);
@@ -208,7 +216,8 @@ TEST_CASE("a rerun does what is missing, and another job is refused") {
   CHECK_THROWS_WITH(part_is_done(path, info, {0, 3}, false), Catch::Contains("2 parts, now 3"));
   StoreInfo other = info;
   other.dtype = "f16";
-  CHECK_THROWS_WITH(part_is_done(path, other, {1, 2}, false), Catch::Contains("f32") && Catch::Contains("f16"));
+  CHECK_THROWS_WITH(part_is_done(path, other, {1, 2}, false),
+                    Catch::Contains("f32") && Catch::Contains("f16"));
   CHECK_FALSE(part_is_done(path, other, {0, 3}, true));
   CHECK_FALSE(is_frame_store(path));
 }
@@ -237,13 +246,16 @@ TEST_CASE("a codebook labels only the features it was made from") {
   const Codebook read = read_codebook(folder.path() / "c");
   CHECK(read.hash() == codebook.hash());
   CHECK_NOTHROW(require_same_features(read, codebook.origin, 3));
-  CHECK_THROWS_WITH(require_same_features(read, codebook.origin, 4), Catch::Contains("dimension 3") && Catch::Contains("4"));
+  CHECK_THROWS_WITH(require_same_features(read, codebook.origin, 4),
+                    Catch::Contains("dimension 3") && Catch::Contains("4"));
   FrameOrigin other = codebook.origin;
   other.layer = "enc9";
-  CHECK_THROWS_WITH(require_same_features(read, other, 3), Catch::Contains("enc3") && Catch::Contains("enc9"));
+  CHECK_THROWS_WITH(require_same_features(read, other, 3),
+                    Catch::Contains("enc3") && Catch::Contains("enc9"));
   other = codebook.origin;
   other.model = "another";
-  CHECK_THROWS_WITH(require_same_features(read, other, 3), Catch::Contains("model-hash") && Catch::Contains("another"));
+  CHECK_THROWS_WITH(require_same_features(read, other, 3),
+                    Catch::Contains("model-hash") && Catch::Contains("another"));
   other.corpus = "elsewhere";  // labelling another corpus is what codebooks are for
   other.model = codebook.origin.model;
   CHECK_NOTHROW(require_same_features(read, other, 3));

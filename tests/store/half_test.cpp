@@ -23,10 +23,18 @@ TEST_CASE("every f16 value survives the way through f32") {
 
 TEST_CASE("f16 has IEEE 754's known values") {
   // From numpy 2.3: np.float16(x).view(np.uint16)
-  for (const auto& [value, bits] : {std::pair<float, uint16_t>{1.0f, 0x3c00}, {-2.0f, 0xc000}, {65504.0f, 0x7bff},
-                                    {65520.0f, 0x7c00}, {65519.0f, 0x7bff}, {6.1035156e-05f, 0x0400},
-                                    {5.9604645e-08f, 0x0001}, {2.9802322e-08f, 0x0000}, {2.9802326e-08f, 0x0001},
-                                    {0.1f, 0x2e66}, {1.0009766f, 0x3c01}, {1.00048828125f, 0x3c00}}) {
+  for (const auto& [value, bits] : {std::pair<float, uint16_t>{1.0f, 0x3c00},
+                                    {-2.0f, 0xc000},
+                                    {65504.0f, 0x7bff},
+                                    {65520.0f, 0x7c00},
+                                    {65519.0f, 0x7bff},
+                                    {6.1035156e-05f, 0x0400},
+                                    {5.9604645e-08f, 0x0001},
+                                    {2.9802322e-08f, 0x0000},
+                                    {2.9802326e-08f, 0x0001},
+                                    {0.1f, 0x2e66},
+                                    {1.0009766f, 0x3c01},
+                                    {1.00048828125f, 0x3c00}}) {
     CAPTURE(value);
     CHECK(f16_from_f32(value) == bits);
   }
@@ -39,7 +47,8 @@ TEST_CASE("16-bit floats are the nearest ones, ties going to the even one") {
     const uint16_t half = f16_from_f32(value), brain = bf16_from_f32(value);
     const float error = std::abs(f32_from_f16(half) - value);
     REQUIRE(error <= std::abs(f32_from_f16(static_cast<uint16_t>(half + 1)) - value));
-    if ((half & 0x7fff) != 0) REQUIRE(error <= std::abs(f32_from_f16(static_cast<uint16_t>(half - 1)) - value));
+    if ((half & 0x7fff) != 0)
+      REQUIRE(error <= std::abs(f32_from_f16(static_cast<uint16_t>(half - 1)) - value));
     const float brain_error = std::abs(f32_from_bf16(brain) - value);
     REQUIRE(brain_error <= std::abs(f32_from_bf16(static_cast<uint16_t>(brain + 1)) - value));
   }

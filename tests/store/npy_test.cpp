@@ -60,17 +60,20 @@ TEST_CASE("all versions, key orders, quotes and Fortran order are read") {
 }
 
 TEST_CASE("damaged headers are refused, whatever the damage") {
-  const std::string good = with_header(1, "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n", floats({1, 2, 3, 4, 5, 6}));
-  for (const char* dict : {"{}", "{'descr': '<f4', 'fortran_order': False, 'shape': (2, -3), }",
-                           "{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775807, 8), }",
-                           "{'descr': '>f4', 'fortran_order': False, 'shape': (2, 3), }",
-                           "{'descr': '<f4', 'fortran_order': No, 'shape': (2, 3), }",
-                           "{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }",
-                           "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999, 3), }"}) {
+  const std::string good = with_header(1, "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n",
+                                       floats({1, 2, 3, 4, 5, 6}));
+  for (const char* dict :
+       {"{}", "{'descr': '<f4', 'fortran_order': False, 'shape': (2, -3), }",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775807, 8), }",
+        "{'descr': '>f4', 'fortran_order': False, 'shape': (2, 3), }",
+        "{'descr': '<f4', 'fortran_order': No, 'shape': (2, 3), }",
+        "{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999, 3), }"}) {
     CAPTURE(dict);
     CHECK_THROWS_AS(parse_npy_header(with_header(1, dict, ""), "x"), Error);
   }
-  for (std::size_t size = 0; size < 70; ++size) CHECK_THROWS_AS(parse_npy_header(good.substr(0, size), "x"), Error);
+  for (std::size_t size = 0; size < 70; ++size)
+    CHECK_THROWS_AS(parse_npy_header(good.substr(0, size), "x"), Error);
   // No byte that is changed may do more than be refused or be read.
   Random random(2);
   for (int i = 0; i < 20000; ++i) {
@@ -89,7 +92,8 @@ TEST_CASE("damaged headers are refused, whatever the damage") {
 TEST_CASE("a file that is cut short or too long is refused") {
   const TemporaryFolder folder;
   const std::filesystem::path path = folder.path() / "a.npy";
-  const std::string bytes = with_header(1, "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n", floats({1, 2, 3, 4, 5, 6}));
+  const std::string bytes = with_header(1, "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n",
+                                        floats({1, 2, 3, 4, 5, 6}));
   write(path, bytes.substr(0, bytes.size() - 1));
   CHECK_THROWS_WITH(NpyFile(path), Catch::Contains("cut short"));
   write(path, bytes + "x");

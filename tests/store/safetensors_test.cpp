@@ -56,16 +56,16 @@ TEST_CASE("what the reference reader refuses is refused") {
   const std::string a = R"("a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]})";
   write(path, file_bytes("{" + a + "}", 8));
   CHECK_NOTHROW(SafetensorsFile(path));
-  refused("{" + a + "}", 7);                                                              // cut short
-  refused("{" + a + "}", 9);                                                              // a hole at the end
-  refused("{" + a + "," + a + "}", 8);                                                    // a name twice
-  refused("{" + a + R"(,"b":{"dtype":"F32","shape":[1],"data_offsets":[12,16]}})", 16);   // a hole
-  refused("{" + a + R"(,"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", 8);      // an overlap
-  refused(R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})", 8);                // shape against bytes
-  refused(R"({"a":{"dtype":"F31","shape":[2],"data_offsets":[0,8]}})", 8);                // unknown dtype
-  refused(R"({"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})", 8);               // negative
+  refused("{" + a + "}", 7);                                                             // cut short
+  refused("{" + a + "}", 9);                                                             // a hole at the end
+  refused("{" + a + "," + a + "}", 8);                                                   // a name twice
+  refused("{" + a + R"(,"b":{"dtype":"F32","shape":[1],"data_offsets":[12,16]}})", 16);  // a hole
+  refused("{" + a + R"(,"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", 8);     // an overlap
+  refused(R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})", 8);   // shape against bytes
+  refused(R"({"a":{"dtype":"F31","shape":[2],"data_offsets":[0,8]}})", 8);   // unknown dtype
+  refused(R"({"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})", 8);  // negative
   refused(R"({"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}})", 0);  // overflow
-  refused(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}})", 8);                // backwards
+  refused(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}})", 8);                      // backwards
   refused("[1]", 0);
   refused("{", 0);
   write(path, std::string("\xff\xff\xff\xff\xff\xff\xff\x7f", 8) + "{}");

@@ -1,0 +1,249 @@
+"""Golden runs of retort-extract."""
+
+import json
+import math
+import resource
+import signal
+import unittest
+
+from harness import ToolTest, needs_torch, tone, write_wav
+from small_models import MODELS, copy_model, floats, read_npy, read_tensors, relative_distance, write_tensors
+
+PART = "part-00000-of-00001"
+
+
+class ExtractTest(ToolTest):
+    def audio(self, name, seconds=0.5, frequency=220.0):
+        write_wav(self.folder / name, tone(seconds, frequency))
+        return name
+
+    def corpus(self, count=9):
+        """A corpus of tones of several lengths."""
+        lines = []
+        for i in range(count):
+            samples = 3000 + 1711 * (i * 5 % count)
+            write_wav(self.folder / f"audio/u{i}.wav", tone(samples / 16000, 150 + 30 * i)[:samples])
+            lines.append(json.dumps({"id": f"u{i}", "path": f"audio/u{i}.wav", "start": 0, "samples": samples,
+                                     "rate": 16000, "channel": 0}))
+        (self.folder / "corpus.jsonl").write_text("\n".join(lines) + "\n")
+        return "corpus.jsonl"
+
+    def sidecar(self, store, part=PART):
+        return self.read_json(f"{store}/{part}.json")
+
+    def lines(self, store, part=PART):
+        return [json.loads(line) for line in (self.folder / store / f"{part}.jsonl").read_text().splitlines()]
+
+
+class Features(ExtractTest):
+    def test_mfcc_of_files(self):
+        result = self.succeeds("retort-extract", "--model", "mfcc", self.audio("a.wav"), self.audio("b.wav", 0.25), "-o",
+                               "feats")
+        self.assertEqual(result.out, "")
+        self.assertEqual(sorted(self.bytes_of("feats")), [f"{PART}.json", f"{PART}.jsonl", f"{PART}.npy"])
+        shape, payload = read_npy(self.folder / "feats" / f"{PART}.npy")
+        self.assertEqual(shape, (48 + 23, 39))
+        self.assertEqual(len(payload), 71 * 39 * 4)
+        self.assertEqual([(u["id"], u["start"], u["frames"], u["samples"]) for u in self.lines("feats")],
+                         [("a", 0, 48, 8000), ("b", 48, 23, 4000)])
+
+    def test_fbank_has_the_bins_asked_for(self):
+        self.succeeds("retort-extract", "--model", "fbank", "--mel-bins", 40, "--dtype", "f16", self.audio("a.wav"), "-o",
+                      "feats")
+        shape, payload = read_npy(self.folder / "feats" / f"{PART}.npy")
+        self.assertEqual(shape, (48, 40))
+        self.assertEqual(len(payload), 48 * 40 * 2)
+
+    def test_a_rerun_has_nothing_to_do(self):
+        command = ["retort-extract", "--model", "mfcc", self.audio("a.wav"), "-o", "feats"]
+        self.succeeds(*command)
+        before = self.bytes_of("feats")
+        self.assertIn("nothing to do", self.succeeds(*command).err)
+        self.assertEqual(self.bytes_of("feats"), before)
+        self.succeeds(*command, "--overwrite")
+        self.assertEqual(self.bytes_of("feats"), before)
+
+    def test_seven_shards_hold_what_one_holds(self):
+        command = ["retort-extract", "--model", "mfcc", self.corpus()]
+        self.succeeds(*command, "-o", "one")
+        whole = read_npy(self.folder / "one" / f"{PART}.npy")[1]
+        joined = b""
+        for i in (3, 0, 6, 1, 2, 5, 4):  # in any order
+            self.succeeds(*command, "-o", "seven", "--shard", f"{i}/7")
+        for i in range(7):
+            joined += read_npy(self.folder / "seven" / f"part-0000{i}-of-00007.npy")[1]
+        self.assertEqual(joined, whole)
+
+    def test_dry_run_writes_nothing(self):
+        result = self.succeeds("retort-extract", "--model", "mfcc", self.audio("a.wav"), "-o", "feats", "--dry-run")
+        self.assertIn("1 utterances, 48 frames, 7488 bytes", result.err)
+        self.leaves_nothing("feats")
+
+    def test_config_file_and_its_unknown_keys(self):
+        self.audio("a.wav")
+        (self.folder / "c.json").write_text(json.dumps({"model": "fbank", "mel_bins": 20}))
+        self.succeeds("retort-extract", "--config", "c.json", "a.wav", "-o", "feats")
+        self.assertEqual(self.sidecar("feats")["dim"], 20)
+        (self.folder / "c.json").write_text(json.dumps({"model": "fbank", "mel_bin": 20}))
+        self.fails(2, "mel-bin", "retort-extract", "--config", "c.json", "a.wav", "-o", "other")
+
+
+class WrongUse(ExtractTest):
+    def test_command_lines(self):
+        self.audio("a.wav")
+        run = ["retort-extract", "--model", "mfcc", "a.wav", "-o", "feats"]
+        self.fails(2, "--frames", *run, "--frames", "3")
+        self.fails(2, "--dtype", *run, "--dtype", "f64")
+        self.fails(2, "--output", "retort-extract", "--model", "mfcc", "a.wav")
+        self.fails(2, "INPUT", "retort-extract", "--model", "mfcc", "-o", "feats")
+        self.fails(2, "2/2", *run, "--shard", "2/2")
+        self.fails(2, "shard", *run, "--shard", "first")
+        self.fails(2, "mfcc has no layers", *run, "--layer", "enc9")
+        self.fails(2, "--max-bad", *run, "--max-bad", "2")
+        self.leaves_nothing("feats")
+
+    def test_an_output_of_another_job(self):
+        self.audio("a.wav")
+        self.succeeds("retort-extract", "--model", "mfcc", "a.wav", "-o", "feats")
+        before = self.bytes_of("feats")
+        self.fails(1, "fbank", "retort-extract", "--model", "fbank", "a.wav", "-o", "feats")
+        self.fails(1, "feats", "retort-extract", "--model", "mfcc", "a.wav", "-o", "feats", "--shard", "0/2")
+        self.assertEqual(self.bytes_of("feats"), before)
+        self.succeeds("retort-extract", "--model", "fbank", "a.wav", "-o", "feats", "--overwrite")
+        self.assertEqual(self.sidecar("feats")["dim"], 80)
+
+
+class BadInput(ExtractTest):
+    def extract(self, *inputs):
+        return ["retort-extract", "--model", "mfcc", *inputs, "-o", "feats"]
+
+    def test_corpus_files(self):
+        self.fails(1, "none.jsonl", *self.extract("none.jsonl"))
+        (self.folder / "empty.jsonl").write_text("")
+        self.fails(1, "empty.jsonl", *self.extract("empty.jsonl"))
+        line = json.dumps({"id": "a", "path": "a.wav", "start": 0, "samples": 8000, "rate": 16000, "channel": 0})
+        (self.folder / "twice.jsonl").write_text(line + "\n" + line + "\n")
+        self.fails(1, "twice.jsonl", *self.extract("twice.jsonl"))
+        self.leaves_nothing("feats")
+
+    def test_audio_files(self):
+        (self.folder / "text.wav").write_text("this is no audio")
+        self.fails(1, "text.wav", *self.extract("text.wav"))
+        self.fails(1, "gone.wav", *self.extract("gone.wav"))
+        self.leaves_nothing("feats")
+
+    def test_unusable_utterances_are_named_and_counted(self):
+        write_wav(self.folder / "short.wav", tone(0.02))
+        write_wav(self.folder / "nan.wav", [0.1] * 4000 + [math.nan] + [0.1] * 4000, floats=True)
+        good = [self.audio(f"good{i}.wav") for i in range(3)]
+        for bad, reason in (("short.wav", "too-short"), ("nan.wav", "not-finite")):
+            result = self.fails(1, "--max-bad", *self.extract(bad, *good))
+            self.assertIn(bad.removesuffix(".wav"), result.err)
+            self.leaves_nothing("feats/" + PART + ".json", "feats/" + PART + ".npy")
+            self.succeeds(*self.extract(bad, *good), "--max-bad", "0.3")
+            self.assertEqual(self.sidecar("feats")["bad"], {reason: 1})
+            self.assertEqual([u["id"] for u in self.lines("feats")], ["good0", "good1", "good2"])
+            for file in (self.folder / "feats").iterdir():
+                file.unlink()
+
+    def test_other_rates_and_stereo_become_16_khz_mono(self):
+        write_wav(self.folder / "stereo.wav", [s for s in tone(0.5, rate=44100) for _ in (0, 1)], rate=44100, channels=2)
+        write_wav(self.folder / "narrow.wav", tone(0.5, rate=8000), rate=8000)
+        self.succeeds(*self.extract("stereo.wav", "narrow.wav"))
+        self.assertEqual([u["samples"] for u in self.lines("feats")], [8000, 8000])
+
+    def test_a_full_disk_leaves_nothing(self):
+        self.audio("long.wav", 8)
+
+        def small_files_only():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (16384, 16384))
+
+        self.fails(1, "part-00000", *self.extract("long.wav"), preexec=small_files_only)
+        self.leaves_nothing(f"feats/{PART}.json", f"feats/{PART}.npy", f"feats/{PART}.jsonl")
+
+
+@needs_torch
+class ModelLayers(ExtractTest):
+    def input_wav(self):
+        write_wav(self.folder / "input.wav", floats(read_npy(MODELS / "input.npy")[1]), floats=True)
+        return "input.wav"
+
+    def test_several_layers_equal_those_of_transformers(self):
+        for model in ("post", "pre"):
+            folder = copy_model(model, self.folder / model)
+            self.succeeds("retort-extract", "--model", folder, "--layer", "enc1,conv,final", self.input_wav(), "-o",
+                          f"{model}-feats")
+            for layer in ("enc1", "conv", "final"):
+                shape, payload = read_npy(self.folder / f"{model}-feats" / layer / f"{PART}.npy")
+                golden_shape, golden = read_npy(MODELS / model / f"{layer}.npy")
+                self.assertEqual(shape, golden_shape)
+                self.assertLess(relative_distance(floats(payload), floats(golden)), 1e-5)
+                self.assertEqual(self.sidecar(f"{model}-feats/{layer}")["origin"]["layer"], layer)
+
+    def test_one_layer_goes_straight_into_the_output(self):
+        folder = copy_model("post", self.folder / "model")
+        self.succeeds("retort-extract", "--model", folder, "--layer", "hf:2", self.input_wav(), "-o", "feats")
+        origin = self.sidecar("feats")["origin"]
+        self.assertEqual((origin["layer"], origin["wave_norm"], origin["batching"], origin["hop"]),
+                         ("enc2", "none", "exact", 320))
+
+    def test_shards_hold_the_same_features(self):
+        folder = copy_model("post", self.folder / "model")
+        command = ["retort-extract", "--model", folder, "--layer", "enc2", self.corpus()]
+        self.succeeds(*command, "-o", "one")
+        for i in range(7):
+            self.succeeds(*command, "-o", "seven", "--shard", f"{i}/7")
+        joined = b"".join(read_npy(self.folder / "seven" / f"part-0000{i}-of-00007.npy")[1] for i in range(7))
+        whole = read_npy(self.folder / "one" / f"{PART}.npy")[1]
+        self.assertLess(relative_distance(floats(joined), floats(whole)), 1e-5)
+
+    def test_only_the_missing_layer_is_made(self):
+        folder = copy_model("post", self.folder / "model")
+        command = ["retort-extract", "--model", folder, "--layer", "enc1,enc2", self.input_wav(), "-o", "feats"]
+        self.succeeds(*command)
+        before = self.bytes_of("feats")
+        for file in (self.folder / "feats/enc2").iterdir():
+            file.unlink()
+        self.succeeds(*command)
+        self.assertEqual(self.bytes_of("feats"), before)
+
+    def test_layers_that_do_not_exist(self):
+        folder = copy_model("post", self.folder / "model")
+        run = ["retort-extract", "--model", folder, self.input_wav(), "-o", "feats"]
+        self.fails(2, "enc0 to enc3", *run, "--layer", "enc4")
+        self.fails(2, "negative", *run, "--layer", "enc-1")
+        self.fails(2, "negative", *run, "--layer=-1")
+        self.fails(2, "twice", *run, "--layer", "enc1,hf:1")
+        self.leaves_nothing("feats")
+
+    def test_devices(self):
+        folder = copy_model("post", self.folder / "model")
+        run = ["retort-extract", "--model", folder, "--layer", "enc1", self.input_wav(), "-o", "feats"]
+        self.fails(2, "tpu", *run, "--device", "tpu")
+
+    def test_model_folders_that_do_not_fit(self):
+        def run(folder):
+            return ["retort-extract", "--model", folder, "--layer", "enc1", self.input_wav(), "-o", "feats"]
+
+        self.fails(1, "config.json", *run("nowhere"))
+        folder = copy_model("bare", self.folder / "model")
+        weights = folder / "model.safetensors"
+        tensors = read_tensors(weights)
+        name = "encoder.layer_norm.weight"
+
+        weights.unlink()
+        self.fails(1, "no model.safetensors", *run("model"))
+        write_tensors(weights, {key: value for key, value in tensors.items() if key != name})
+        self.fails(1, f"1 tensor missing ({name})", *run("model"))
+        write_tensors(weights, {**tensors, "encoder.extra": tensors[name]})
+        self.fails(1, "1 tensor not of this model (encoder.extra)", *run("model"))
+        write_tensors(weights, {**tensors, name: ("F32", [4, 4], tensors[name][2])})
+        self.fails(1, f"{name} is (4,4), should be (16)", *run("model"))
+        weights.write_bytes(b"\x00" * 5)
+        self.fails(1, "model.safetensors", *run("model"))
+        self.leaves_nothing("feats")
+
+
+if __name__ == "__main__":
+    unittest.main()
