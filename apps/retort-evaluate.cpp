@@ -3,6 +3,7 @@
 #include <iostream>
 #include <string_view>
 
+#include "base/error.h"
 #include "common/tool.h"
 #include "evaluate/probe.h"
 #include "evaluate/profile.h"
@@ -79,5 +80,7 @@ int main(int argc, char** argv) {
   tool.option("TASK", chosen, "units, probe or profile")
       ->required()
       ->check(CLI::IsMember({"units", "probe", "profile"}));
-  return tool.run(argc, argv, [] {});
+  return tool.run(argc, argv, [&chosen] {
+    retort::fail_usage("the task comes before its options: {} {} ...", name, chosen);
+  });
 }

@@ -20,22 +20,23 @@ namespace {
 
 // Lets CLI11 take its configuration from JSON: {"layer": "enc9", "batch_seconds": 40}. Keys are option names
 // with underscores for dashes. Numbers are passed on as they stand in the file, so that none loses digits on
-// the way.
+// the way. null and an empty list leave an option as it is.
 class JsonConfig : public CLI::Config {
  public:
+  explicit JsonConfig(const CLI::App& app) : app_(app) {}
+
   std::vector<CLI::ConfigItem> from_config(std::istream& input) const override {
-    const std::string text{std::istreambuf_iterator<char>(input), std::istreambuf_iterator<char>()};
-    const Json json = parse_json(text, "--config");
-    if (!json.is_object()) fail_usage("--config: the file should hold one JSON object");
+    const Json object = read_object(input);
     std::vector<CLI::ConfigItem> parsed;
-    for (const auto& [key, value] : json.items()) {
-      if (value.is_null()) continue;
+    for (const auto& [key, value] : object.items()) {
       CLI::ConfigItem item;
       item.name = key;
       std::replace(item.name.begin(), item.name.end(), '_', '-');
+      if (!is_option(item.name)) fail_usage("--config: unknown key \"{}\"", key);
+      if (value.is_null()) continue;
       for (const Json& element : value.is_array() ? value : Json::array({value}))
         item.inputs.push_back(plain(element));
-      parsed.push_back(std::move(item));
+      if (!item.inputs.empty()) parsed.push_back(std::move(item));
     }
     return parsed;
   }
@@ -48,6 +49,23 @@ class JsonConfig : public CLI::Config {
       fail_usage("--config: {} is nested, a plain value was expected", value.dump());
     return value.is_string() ? value.get<std::string>() : value.dump();
   }
+
+  static Json read_object(std::istream& input) {
+    const std::string text{std::istreambuf_iterator<char>(input), std::istreambuf_iterator<char>()};
+    try {
+      Json json = parse_json(text, "--config");
+      if (json.is_object()) return json;
+    } catch (const Error& error) {
+      fail_usage("{}", error.what());
+    }
+    fail_usage("--config: the file should hold one JSON object");
+  }
+
+  bool is_option(const std::string& name) const {
+    return app_.get_option_no_throw("--" + name) != nullptr || app_.get_option_no_throw(name) != nullptr;
+  }
+
+  const CLI::App& app_;
 };
 
 const char* level_name(LogLevel level) {
@@ -103,7 +121,7 @@ Tool::Tool(const std::string& name, const std::string& does, const std::string& 
   app_.set_version_flag("--version", name + " " RETORT_VERSION, "Print the version and exit");
   app_.set_config("--config", "", "Read options from a JSON file; the command line wins")
       ->check(CLI::ExistingFile);
-  app_.config_formatter(std::make_shared<JsonConfig>());
+  app_.config_formatter(std::make_shared<JsonConfig>(app_));
   app_.allow_config_extras(CLI::config_extras_mode::error);
   app_.add_flag("--print-config", print_config_, "Print the resolved options as JSON and exit");
   app_.add_option("--log-level", log_level_, "Least important lines to show: debug, info, warning or error")
@@ -185,13 +203,14 @@ int Tool::parse_and_run(int argc, char** argv, const std::function<void()>& stag
   install_stop_handlers();
   log_debug("tool", "{} {} {}", name_, RETORT_VERSION, resolved_config().dump());
   stage();
-  if (!std::cout.flush()) fail("standard output: writing failed");
   return 0;
 }
 
 int Tool::run(int argc, char** argv, const std::function<void()>& stage) {
   try {
-    return parse_and_run(argc, argv, stage);
+    const int code = parse_and_run(argc, argv, stage);
+    if (!std::cout.flush()) fail("standard output: writing failed");
+    return code;
   } catch (const Error& error) {
     return report_failure(name_, error.what(), static_cast<int>(error.fault()));
   } catch (const Stopped& stopped) {

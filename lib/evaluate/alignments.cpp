@@ -62,7 +62,7 @@ Alignments Alignments::read(const std::filesystem::path& ctm) {
     if (channel->second != fields[1])
       fail("{}: {} has channels {} and {}; one was expected", where, fields[0], channel->second, fields[1]);
     std::vector<AlignedPhone>& phones = alignments.by_id_[fields[0]];
-    if (!phones.empty() && *start < phones.back().end - overlap_allowed)
+    if (!phones.empty() && *start < std::max(phones.back().begin, phones.back().end - overlap_allowed))
       fail("{}: {} begins at {} s, before the phone above it ends", where, fields[4], fields[2]);
     phones.push_back({*start, *start + *duration, alignments.phone_index(fields[4])});
   }

@@ -77,8 +77,14 @@ void add_pooled(const std::vector<Matrix>& outputs, ProbeSplit& split) {
   ++split.rows;
 }
 
+// What is said of the data besides the features.
+struct PooledReport {
+  Json split_hashes;
+  std::map<std::string, std::size_t> bad;  // skipped utterances by reason
+};
+
 ProbeData pooled_features(const Examples& examples, FrameEncoder& encoder, const ProbeOptions& options,
-                          Json& hashes) {
+                          PooledReport& report) {
   ProbeData data;
   data.layers = static_cast<int64_t>(encoder.outputs().size());
   data.dim = encoder.outputs().front().dim;
@@ -92,6 +98,10 @@ ProbeData pooled_features(const Examples& examples, FrameEncoder& encoder, const
   for_each_encoded(
       corpus, {0, corpus.size()}, encoder, options.encoder.threads, "encode", bad,
       [&](EncodedUtterance encoded) {
+        if (encoded.outputs.front().rows() == 0) {
+          bad.add(encoded.utterance->id, "too-short", "too short for a frame of this model");
+          return;
+        }
         const Split which = split_of(*encoded.utterance, options.split_by);
         ProbeSplit& split = which == Split::train ? data.train : which == Split::dev ? data.dev : data.test;
         const std::string name = text_of(encoded.utterance->extra.at(options.label_key));
@@ -103,8 +113,9 @@ ProbeData pooled_features(const Examples& examples, FrameEncoder& encoder, const
   if (data.train.rows == 0 || data.dev.rows == 0 || data.test.rows == 0)
     fail("{}: {} utterances are too few to be split ({} train, {} dev, {} test)", options.corpus,
          corpus.size(), data.train.rows, data.dev.rows, data.test.rows);
-  hashes = {
+  report.split_hashes = {
       {"train", ids[Split::train].hex()}, {"dev", ids[Split::dev].hex()}, {"test", ids[Split::test].hex()}};
+  report.bad = bad.reasons();
   return data;
 }
 
@@ -117,7 +128,7 @@ double majority_share(const ProbeData& data) {
          static_cast<double>(data.test.rows);
 }
 
-// One score per seed at each rate; the rate with the most hits on dev over all seeds, the lower one of
+// One score per seed at each rate; the rate with the most hits on dev over all seeds, the first one of
 // equals.
 std::pair<double, std::vector<ProbeScore>> sweep(const ProbeData& data, const ProbeOptions& options,
                                                  Json& tried) {
@@ -183,9 +194,7 @@ std::string line_of(const Json& result) {
 }  // namespace
 
 std::string run_probe(const ProbeOptions& options) {
-#ifndef RETORT_WITH_TORCH
-  fail("this build has no LibTorch, which probes are trained with; build with -DRETORT_TORCH=ON");
-#else
+  require_probe_training();
   ResultFile file(options.result);
   const Corpus corpus = Corpus::read(options.corpus);
   const Examples examples = examples_of(corpus, options);
@@ -206,12 +215,13 @@ std::string run_probe(const ProbeOptions& options) {
         {"epochs", options.epochs},
         {"seeds", options.seeds}}}};
   if (const auto done = file.begin(job)) return line_of(*done);
-  Json hashes;
-  const ProbeData data = pooled_features(examples, *encoder, options, hashes);
+  PooledReport report;
+  const ProbeData data = pooled_features(examples, *encoder, options, report);
   Json rest = result_of(data, examples, options);
-  rest["splits"] = hashes;
+  rest["counts"]["without_label"] = corpus.size() - examples.utterances.size();
+  rest["counts"]["bad"] = report.bad;
+  rest["splits"] = report.split_hashes;
   return line_of(file.write(rest));
-#endif
 }
 
 }  // namespace retort

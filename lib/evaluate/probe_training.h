@@ -35,6 +35,9 @@ struct ProbeScore {
   std::vector<double> layer_weights;
 };
 
+// An Error where this build has no LibTorch and thus cannot train.
+void require_probe_training();
+
 // Adam on the full training split; features of each layer and dimension are standardised by the training
 // split.
 ProbeScore train_probe(const ProbeData& data, const ProbeTraining& options);

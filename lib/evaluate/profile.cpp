@@ -1,6 +1,7 @@
 #include "evaluate/profile.h"
 
 #include <algorithm>
+#include <chrono>
 #include <fstream>
 
 #include "audio/waveform.h"
@@ -22,12 +23,23 @@ std::vector<float> noise(double seconds) {
   return samples;
 }
 
-// The most memory that this process ever held, in bytes.
+// The value of a line "key: value" in a file of /proc, or "" where there is none.
+std::string proc_value(const char* file, std::string_view key) {
+  std::ifstream lines(file);
+  for (std::string line; std::getline(lines, line);)
+    if (line.starts_with(key)) return line.substr(std::min(line.size(), line.find(':') + 2));
+  return "";
+}
+
+// Forgets the peak so far, so that each model has its own; where the kernel refuses, peaks only grow.
+void reset_peak_memory() {
+  std::ofstream("/proc/self/clear_refs") << "5";
+}
+
+// The most memory that this process held since then, in bytes.
 int64_t peak_memory() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with("VmHWM:")) return std::stoll(line.substr(6)) * 1024;
-  return 0;
+  const std::string kilobytes = proc_value("/proc/self/status", "VmHWM:");
+  return kilobytes.empty() ? 0 : std::stoll(kilobytes) * 1024;
 }
 
 // Median seconds of one call.
@@ -67,6 +79,7 @@ Json measure_speed(const std::string& model, const ProfileOptions& options) {
 }
 
 Json profile_model(const std::string& model, const ProfileOptions& options) {
+  reset_peak_memory();
   const ModelWeights weights = read_model(model);
   const ParameterCount parameters = count_parameters(weights.config);
   const auto samples = static_cast<int64_t>(options.seconds * model_rate);
@@ -86,14 +99,18 @@ Json profile_model(const std::string& model, const ProfileOptions& options) {
       {"peak_memory_bytes", peak_memory()}};
 }
 
+// "student" of "run/student/".
+std::string folder_name(const std::filesystem::path& path) {
+  return path.has_filename() ? path.filename().string() : path.parent_path().filename().string();
+}
+
 std::string table_of(const Json& result, const std::vector<std::string>& names) {
   std::string table = fmt::format("{:24} {:>10} {:>12} {:>10} {:>10} {:>10}\n", "model", "params M",
                                   "GMAC/s audio", "x RT 1 thr", "x RT all", "peak MiB");
   for (std::size_t i = 0; i < names.size(); ++i) {
     const Json& row = result.at("metrics").at(i);
     const Json& speed = row.at("speed");
-    table += fmt::format("{:24} {:10.3f} {:12.4f} {:10.1f} {:10.1f} {:10.0f}\n",
-                         std::filesystem::path(names[i]).filename().string(),
+    table += fmt::format("{:24} {:10.3f} {:12.4f} {:10.1f} {:10.1f} {:10.0f}\n", folder_name(names[i]),
                          row.at("parameters").at("backbone").get<double>() / 1e6,
                          row.at("macs_per_second").at("total").get<double>() / 1e9,
                          speed.front().at("times_real_time").get<double>(),
@@ -118,7 +135,8 @@ std::string run_profile(const ProfileOptions& options) {
   if (const auto done = file.begin(job)) return table_of(*done, options.models);
   Json rows = Json::array();
   for (const std::string& model : options.models) rows.push_back(profile_model(model, options));
-  return table_of(file.write({{"metrics", rows}}), options.models);
+  const Json machine = {{"cpu", proc_value("/proc/cpuinfo", "model name")}, {"threads", available_threads()}};
+  return table_of(file.write({{"metrics", rows}, {"machine", machine}}), options.models);
 }
 
 }  // namespace retort

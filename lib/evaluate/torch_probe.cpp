@@ -47,6 +47,8 @@ int64_t correct(ProbeModule& probe, const at::Tensor& features, const at::Tensor
 
 }  // namespace
 
+void require_probe_training() {}
+
 ProbeScore train_probe(const ProbeData& data, const ProbeTraining& options) {
   at::set_num_threads(options.threads > 0 ? options.threads : available_threads());
   torch::manual_seed(mix_seed({options.seed, 21}));

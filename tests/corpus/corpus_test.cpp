@@ -84,7 +84,7 @@ TEST_CASE("a corpus's hash is over what is heard and in which order, not over wh
   changed.extra["text"] = "hello";
   CHECK(Corpus({changed, b}).hash() == hash);
   CHECK(Corpus({b, a}).hash() != hash);
-  for (const auto change : {+[](Utterance& u) { u.id = "c"; }, +[](Utterance& u) { u.start = 1; },
+  for (const auto change : {+[](Utterance& u) { u.id.assign(1, 'c'); }, +[](Utterance& u) { u.start = 1; },
                             +[](Utterance& u) { u.samples = 999; }, +[](Utterance& u) { u.rate = 8000; },
                             +[](Utterance& u) { u.channel = 0; }}) {
     changed = a;

@@ -22,7 +22,7 @@ class ExtractTest(ToolTest):
         lines = []
         for i in range(count):
             samples = 3000 + 1711 * (i * 5 % count)
-            write_wav(self.folder / f"audio/u{i}.wav", tone(samples / 16000, 150 + 30 * i)[:samples])
+            write_wav(self.folder / f"audio/u{i}.wav", tone((samples + 1) / 16000, 150 + 30 * i)[:samples])
             lines.append(json.dumps({"id": f"u{i}", "path": f"audio/u{i}.wav", "start": 0, "samples": samples,
                                      "rate": 16000, "channel": 0}))
         (self.folder / "corpus.jsonl").write_text("\n".join(lines) + "\n")
@@ -106,7 +106,7 @@ class WrongUse(ExtractTest):
         self.audio("a.wav")
         self.succeeds("retort-extract", "--model", "mfcc", "a.wav", "-o", "feats")
         before = self.bytes_of("feats")
-        self.fails(1, "fbank", "retort-extract", "--model", "fbank", "a.wav", "-o", "feats")
+        self.fails(1, "dim 39 against 80 now", "retort-extract", "--model", "fbank", "a.wav", "-o", "feats")
         self.fails(1, "feats", "retort-extract", "--model", "mfcc", "a.wav", "-o", "feats", "--shard", "0/2")
         self.assertEqual(self.bytes_of("feats"), before)
         self.succeeds("retort-extract", "--model", "fbank", "a.wav", "-o", "feats", "--overwrite")
@@ -128,9 +128,10 @@ class BadInput(ExtractTest):
 
     def test_audio_files(self):
         (self.folder / "text.wav").write_text("this is no audio")
-        self.fails(1, "text.wav", *self.extract("text.wav"))
+        result = self.fails(1, "1 not-audio", *self.extract("text.wav"))
+        self.assertIn("skipping text: ", result.err)
         self.fails(1, "gone.wav", *self.extract("gone.wav"))
-        self.leaves_nothing("feats")
+        self.leaves_nothing("feats/" + PART + ".json", "feats/" + PART + ".npy")
 
     def test_unusable_utterances_are_named_and_counted(self):
         write_wav(self.folder / "short.wav", tone(0.02))

@@ -1,0 +1,96 @@
+"""Golden runs of retort-export."""
+
+import json
+import struct
+import unittest
+
+from harness import ToolTest
+from small_models import copy_model, read_tensors, write_tensors
+
+
+class ExportTest(ToolTest):
+    def student(self):
+        """A model folder as training leaves it: with heads and retort.json."""
+        folder = copy_model("bare", self.folder / "student")
+        tensors = read_tensors(folder / "model.safetensors")
+        tensors = {name.replace("parametrizations.weight.original0", "weight_g").replace(
+            "parametrizations.weight.original1", "weight_v"): value for name, value in tensors.items()}
+        self.encoder = dict(tensors)
+        for name, shape in (("final_proj.weight", [4, 16]), ("final_proj.bias", [4]), ("label_embeddings", [6, 4])):
+            count = 1
+            for size in shape:
+                count *= size
+            tensors[name] = ("F32", shape, struct.pack("<f", 0.5) * count)
+        write_tensors(folder / "model.safetensors", tensors)
+        (folder / "retort.json").write_text(json.dumps({"format": 1, "wave_norm": "none", "final_dim": 4, "classes": 6}))
+        return "student"
+
+    def test_heads_go_and_everything_else_stays_as_it_is(self):
+        result = self.succeeds("retort-export", "--to", "hf", self.student(), "-o", "out")
+        self.assertEqual(result.out, "")
+        self.assertEqual(sorted(self.bytes_of("out")), ["config.json", "model.safetensors", "preprocessor_config.json"])
+        self.assertEqual(read_tensors(self.folder / "out/model.safetensors"), self.encoder)
+        config = self.read_json("out/config.json")
+        self.assertEqual((config["model_type"], config["architectures"], config["hidden_size"], config["mask_time_prob"]),
+                         ("hubert", ["HubertModel"], 16, 0.0))
+        self.assertFalse(self.read_json("out/preprocessor_config.json")["do_normalize"])
+
+    def test_f16(self):
+        self.succeeds("retort-export", self.student(), "-o", "out", "--dtype", "f16")
+        tensors = read_tensors(self.folder / "out/model.safetensors")
+        name = "encoder.layer_norm.weight"
+        values = struct.unpack("<16f", self.encoder[name][2])
+        self.assertEqual(tensors[name], ("F16", [16], struct.pack("<16e", *values)))
+        self.assertEqual(self.read_json("out/config.json")["torch_dtype"], "float16")
+
+    def test_a_weight_beyond_f16(self):
+        self.student()
+        tensors = read_tensors(self.folder / "student/model.safetensors")
+        tensors["encoder.layer_norm.bias"] = ("F32", [16], struct.pack("<16f", *[1e6] * 16))
+        write_tensors(self.folder / "student/model.safetensors", tensors)
+        self.fails(1, "encoder.layer_norm.bias", "retort-export", "student", "-o", "out", "--dtype", "f16")
+        self.leaves_nothing("out", "out.tmp")
+
+    def test_a_rerun_has_nothing_to_do_and_another_export_is_refused(self):
+        command = ["retort-export", self.student(), "-o", "out"]
+        self.succeeds(*command)
+        before = self.bytes_of("out")
+        self.assertIn("nothing to do", self.succeeds(*command).err)
+        self.fails(1, "--overwrite", *command, "--dtype", "f16")
+        self.assertEqual(self.bytes_of("out"), before)
+        self.succeeds(*command, "--dtype", "f16", "--overwrite")
+        self.assertNotEqual(self.bytes_of("out"), before)
+        self.succeeds(*command, "--overwrite")
+        self.assertEqual(self.bytes_of("out"), before)
+
+    def test_an_output_that_is_no_model_is_never_replaced(self):
+        self.student()
+        (self.folder / "out").mkdir()
+        (self.folder / "out/thesis.txt").write_text("years of work")
+        for more in ([], ["--overwrite"]):
+            self.fails(1, "no model folder", "retort-export", "student", "-o", "out", *more)
+        self.assertEqual(self.bytes_of("out"), {"thesis.txt": b"years of work"})
+
+    def test_wrong_use(self):
+        self.student()
+        for form in ("onnx", "fairseq"):
+            self.fails(2, "hf", "retort-export", "--to", form, "student", "-o", "out")
+        self.fails(2, "--dtype", "retort-export", "student", "-o", "out", "--dtype", "int8")
+        self.fails(2, "--layer", "retort-export", "student", "-o", "out", "--layer", "enc1")
+        self.fails(2, "MODEL", "retort-export", "-o", "out")
+        self.leaves_nothing("out")
+
+    def test_models_that_do_not_fit(self):
+        self.fails(1, "no config.json", "retort-export", "nowhere", "-o", "out")
+        self.student()
+        weights = self.folder / "student/model.safetensors"
+        whole = weights.read_bytes()
+        weights.write_bytes(whole[:-100])
+        self.fails(1, "model.safetensors", "retort-export", "student", "-o", "out")
+        weights.unlink()
+        self.fails(1, "no model.safetensors", "retort-export", "student", "-o", "out")
+        self.leaves_nothing("out")
+
+
+if __name__ == "__main__":
+    unittest.main()
