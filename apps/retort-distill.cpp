@@ -23,6 +23,8 @@ int main(int argc, char** argv) {
   tool.threads(options.threads);
   tool.device(options.device);
   tool.overwrite(options.overwrite);
-  tool.config_details("recipe_values", [&options] { return resolve_recipe(options).to_json(); });
+  tool.config_details("recipe_values", [&options] {
+    return options.recipe.empty() ? retort::Json() : resolve_recipe(options).to_json();
+  });
   return tool.run(argc, argv, [&options] { run_distill(options); });
 }

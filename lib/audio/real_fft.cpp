@@ -55,7 +55,7 @@ void RealFft::transform() {
 void RealFft::power_spectrum(std::span<const double> frame, std::span<double> power) {
   const auto half = static_cast<std::size_t>(half_);
   for (std::size_t i = 0; i < half; ++i) {
-    const auto from = static_cast<std::size_t>(2 * reversed_[i]);
+    const auto from = 2 * static_cast<std::size_t>(reversed_[i]);
     points_[i] = {frame[from], frame[from + 1]};
   }
   transform();

@@ -49,7 +49,7 @@ Recipe resolve_recipe(const DistillOptions& options) {
   return parse_recipe(json, "recipe " + options.recipe);
 }
 
-void run_distill(const DistillOptions& options) {
+void run_distill([[maybe_unused]] const DistillOptions& options) {
 #ifndef RETORT_WITH_TORCH
   fail("this build has no LibTorch, which training needs; build with -DRETORT_TORCH=ON");
 #else

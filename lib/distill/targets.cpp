@@ -53,6 +53,7 @@ TrainingSet::TrainingSet(const Corpus& corpus, const FrameStore& labels, const M
       if (label < 0 || label >= classes_)
         fail("{}: label {} is not below K = {}", utterance.id, label, classes_);
   }
+  if (items_.empty()) fail("no utterance is left to train on; lower batch.min_seconds or give more audio");
   cache_.resize(items_.size());
 }
 

@@ -128,25 +128,27 @@ double majority_share(const ProbeData& data) {
          static_cast<double>(data.test.rows);
 }
 
-// One score per seed at each rate; the rate with the most hits on dev over all seeds, the first one of
-// equals.
+// One score per seed at each rate; the rate with the most hits on dev over all seeds; of equals the one with
+// the least cross-entropy there.
 std::pair<double, std::vector<ProbeScore>> sweep(const ProbeData& data, const ProbeOptions& options,
                                                  Json& tried) {
   std::pair<double, std::vector<ProbeScore>> best;
-  int64_t best_hits = -1;
+  std::pair<int64_t, double> best_cost{1, 0};  // hits, negative, and loss
   for (const double lr : options.lrs) {
     std::vector<ProbeScore> scores;
     int64_t hits = 0;
+    double loss = 0;
     for (int seed = 0; seed < options.seeds; ++seed) {
       scores.push_back(train_probe(data, {options.probe == "mlp", lr, options.epochs,
                                           static_cast<uint64_t>(seed), options.encoder.threads}));
       hits += scores.back().dev_correct;
+      loss += scores.back().dev_loss;
     }
     tried.push_back(
         {{"lr", lr},
          {"dev_accuracy", static_cast<double>(hits) / static_cast<double>(options.seeds * data.dev.rows)}});
-    if (hits <= best_hits) continue;
-    best_hits = hits;
+    if (std::pair(-hits, loss) >= best_cost) continue;
+    best_cost = {-hits, loss};
     best = {lr, std::move(scores)};
   }
   return best;

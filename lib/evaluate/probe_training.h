@@ -30,7 +30,8 @@ struct ProbeTraining {
 };
 
 struct ProbeScore {
-  int64_t dev_correct = 0;   // of the best epoch on dev
+  int64_t dev_correct = 0;   // of the best epoch: most right on dev, then least cross-entropy
+  double dev_loss = 0;       // of that epoch
   int64_t test_correct = 0;  // of that epoch
   std::vector<double> layer_weights;
 };

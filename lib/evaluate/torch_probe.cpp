@@ -1,6 +1,6 @@
 #include <torch/torch.h>
 
-#include <cstring>
+#include <tuple>
 
 #include "base/random.h"
 #include "base/threads.h"
@@ -40,9 +40,8 @@ at::Tensor classes_of(const ProbeSplit& split) {
   return at::from_blob(const_cast<int64_t*>(split.classes.data()), {split.rows}, at::kLong);
 }
 
-int64_t correct(ProbeModule& probe, const at::Tensor& features, const at::Tensor& classes) {
-  const torch::NoGradGuard no_grad;
-  return probe.forward(features).argmax(1).eq(classes).sum().item<int64_t>();
+int64_t correct(const at::Tensor& logits, const at::Tensor& classes) {
+  return logits.argmax(1).eq(classes).sum().item<int64_t>();
 }
 
 }  // namespace
@@ -63,15 +62,19 @@ ProbeScore train_probe(const ProbeData& data, const ProbeTraining& options) {
 
   ProbeModule probe(data, options.hidden_layer);
   torch::optim::Adam adam(probe.parameters(), torch::optim::AdamOptions(options.lr));
-  ProbeScore best{-1, 0, {}};
+  ProbeScore best{-1, 0, 0, {}};
   for (int epoch = 0; epoch < options.epochs; ++epoch) {
     adam.zero_grad();
     at::cross_entropy_loss(probe.forward(train), classes_of(data.train)).backward();
     adam.step();
-    const int64_t dev_correct = correct(probe, dev, classes_of(data.dev));
-    if (dev_correct <= best.dev_correct) continue;
+    const torch::NoGradGuard no_grad;
+    const at::Tensor dev_logits = probe.forward(dev);
+    const int64_t dev_correct = correct(dev_logits, classes_of(data.dev));
+    const auto dev_loss = at::cross_entropy_loss(dev_logits, classes_of(data.dev)).item<double>();
+    if (std::tuple(-dev_correct, dev_loss) >= std::tuple(-best.dev_correct, best.dev_loss)) continue;
     best.dev_correct = dev_correct;
-    best.test_correct = correct(probe, test, classes_of(data.test));
+    best.dev_loss = dev_loss;
+    best.test_correct = correct(probe.forward(test), classes_of(data.test));
     const at::Tensor weights = probe.mix.detach().softmax(0).to(at::kDouble);
     best.layer_weights.assign(weights.const_data_ptr<double>(),
                               weights.const_data_ptr<double>() + data.layers);

@@ -91,7 +91,7 @@ double relative_distance(const Matrix& ours, const Matrix& theirs) {
   return largest / std::sqrt(square / static_cast<double>(theirs.values().size()));
 }
 
-void verify_features(const ExportOptions& options, const std::filesystem::path& written) {
+void verify_features([[maybe_unused]] const ExportOptions& options, const std::filesystem::path& written) {
 #ifdef RETORT_WITH_TORCH
   const double distance = relative_distance(final_features(written.string(), options.threads),
                                             final_features(options.model, options.threads));

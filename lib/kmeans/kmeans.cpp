@@ -64,17 +64,17 @@ void check_kmeans_options(const KmeansOptions& options) {
   resolve_kmeans_engine(options.engine, options.device);
 }
 
-KmeansResult run_kmeans(const FrameSource& source, const KmeansOptions& given) {
-  check_kmeans_options(given);
-  check_source(source, given);
-  KmeansOptions options = given;
-  options.engine = resolve_kmeans_engine(given.engine, given.device);
-  options.threads = given.threads > 0 ? given.threads : available_threads();
-  const int64_t wanted = training_frames(source.frames(), options);
-  if (wanted == source.frames()) return cluster_frames(source, options);
+KmeansResult run_kmeans(const FrameSource& source, const KmeansOptions& options) {
+  check_kmeans_options(options);
+  check_source(source, options);
+  KmeansOptions resolved = options;
+  resolved.engine = resolve_kmeans_engine(options.engine, options.device);
+  resolved.threads = options.threads > 0 ? options.threads : available_threads();
+  const int64_t wanted = training_frames(source.frames(), resolved);
+  if (wanted == source.frames()) return cluster_frames(source, resolved);
   log_info("kmeans", "training on {} of {} frames", wanted, source.frames());
-  const SampledFrames sample(source, sample_rows(source.frames(), wanted, options.seed));
-  return cluster_frames(sample, options);
+  const SampledFrames sample(source, sample_rows(source.frames(), wanted, resolved.seed));
+  return cluster_frames(sample, resolved);
 }
 
 int64_t training_frames(int64_t frames, const KmeansOptions& options) {

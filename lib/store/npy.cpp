@@ -122,7 +122,7 @@ int64_t NpyHeader::count() const {
 }
 
 std::size_t NpyHeader::item_size() const {
-  return static_cast<std::size_t>(descr.back() - '0');
+  return static_cast<std::size_t>(static_cast<unsigned char>(descr.back()) - '0');
 }
 
 NpyHeader parse_npy_header(std::string_view bytes, const std::string& where) {

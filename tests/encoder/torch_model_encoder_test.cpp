@@ -15,11 +15,12 @@ fs::path fixture(const std::string& name) {
   return fs::path(RETORT_FIXTURES) / "model" / name;
 }
 
-std::unique_ptr<FrameEncoder> make_encoder(const std::string& model, const std::string& layers) {
+std::unique_ptr<FrameEncoder> make_encoder(const std::string& model, const std::string& layers,
+                                           int threads = 1) {
   EncoderOptions options;
   options.model = fixture(model).string();
   options.layers = layers;
-  options.threads = 1;
+  options.threads = threads;
   return make_frame_encoder(options);
 }
 
@@ -57,6 +58,22 @@ TEST_CASE("layers of a model folder come in the order asked for and equal transf
     }
     CHECK(encoder->origin(0).model == read_model(fixture(name)).hash());
     CHECK(encoder->origin(0).wave_norm == (std::string(name) == "pre" ? "zscore" : "none"));
+  }
+}
+
+TEST_CASE("utterances spread over threads have the features of a padded batch", "[encoder]") {
+  std::vector<std::vector<float>> waves;
+  for (size_t i = 0; i < 12; ++i) {
+    waves.push_back(fixture_waveform());
+    waves.back().resize(400 + 300 * ((i * 5) % 12));
+  }
+  for (const char* name : {"post", "pre"}) {
+    const auto spread = make_encoder(name, "conv,final", 3)->encode(waves);
+    const auto padded = make_encoder(name, "conv,final", 13)->encode(waves);
+    REQUIRE(spread.size() == waves.size());
+    for (size_t i = 0; i < waves.size(); ++i)
+      for (size_t layer = 0; layer < 2; ++layer)
+        CHECK(relative_distance(spread[i][layer], padded[i][layer]) < 1e-5);
   }
 }
 

@@ -85,7 +85,7 @@ class Features(ExtractTest):
         self.succeeds("retort-extract", "--config", "c.json", "a.wav", "-o", "feats")
         self.assertEqual(self.sidecar("feats")["dim"], 20)
         (self.folder / "c.json").write_text(json.dumps({"model": "fbank", "mel_bin": 20}))
-        self.fails(2, "mel-bin", "retort-extract", "--config", "c.json", "a.wav", "-o", "other")
+        self.fails(2, "mel_bin", "retort-extract", "--config", "c.json", "a.wav", "-o", "other")
 
 
 class WrongUse(ExtractTest):

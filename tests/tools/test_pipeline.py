@@ -98,8 +98,9 @@ class PipelineTest(ToolTest):
 
     def test_stopped_by_a_signal_leaves_only_whole_parts(self):
         process = subprocess.Popen([str(BIN / "retort-cluster"), "-k", "200", "--iterations", "1000000", "--model", "mfcc",
-                                    "corpus.jsonl", "-o", "codebook"], cwd=self.folder, stderr=subprocess.PIPE, text=True)
-        time.sleep(0.3)
+                                    "corpus.jsonl", "-o", "codebook", "--progress"], cwd=self.folder, stderr=subprocess.PIPE, text=True)
+        while "cluster" not in process.stderr.read(16):  # until its work has begun
+            self.assertIsNone(process.poll(), "it ended at once")
         process.send_signal(signal.SIGINT)
         _, err = process.communicate()
         if process.returncode == 0:
