@@ -9,6 +9,14 @@
 namespace retort {
 namespace {
 
+#ifdef RETORT_WITH_TORCH
+constexpr bool can_train = true;
+#else
+constexpr bool can_train = false;
+#endif
+constexpr const char* no_torch =
+    "this build has no LibTorch, which training needs; build with -DRETORT_TORCH=ON";
+
 // Labels made from another model, or from another layer than the recipe insists on, would train a wrong
 // student silently.
 void check_labels(const FrameStore& labels, const Recipe& recipe, const std::string& teacher,
@@ -49,10 +57,14 @@ Recipe resolve_recipe(const DistillOptions& options) {
   return parse_recipe(json, "recipe " + options.recipe);
 }
 
-void run_distill([[maybe_unused]] const DistillOptions& options) {
 #ifndef RETORT_WITH_TORCH
-  fail("this build has no LibTorch, which training needs; build with -DRETORT_TORCH=ON");
-#else
+void train(const TrainingJob&, TrainingSet&, const RunFolder&) {
+  fail("{}", no_torch);
+}
+#endif
+
+void run_distill(const DistillOptions& options) {
+  if (!can_train) fail("{}", no_torch);
   TrainingJob job;
   job.recipe = resolve_recipe(options);
   const Corpus corpus = Corpus::read(options.corpus);
@@ -80,7 +92,6 @@ void run_distill([[maybe_unused]] const DistillOptions& options) {
            examples.samples().size(), examples.left_out(), examples.classes(),
            count_parameters(job.recipe.student).backbone);
   train(job, examples, run);
-#endif
 }
 
 }  // namespace retort

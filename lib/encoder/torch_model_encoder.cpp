@@ -2,7 +2,6 @@
 #include <torch/torch.h>
 
 #include <algorithm>
-#include <atomic>
 
 #include "base/threads.h"
 #include "encoder/model_encoder.h"
@@ -23,6 +22,18 @@ Matrix to_matrix(const at::Tensor& frames) {
   std::copy_n(values.const_data_ptr<float>(), values.numel(), matrix.data());
   return matrix;
 }
+
+// Keeps LibTorch's operators on the thread that calls them.
+class OneThreadPerOperator {
+ public:
+  OneThreadPerOperator() { at::set_num_threads(1); }
+  ~OneThreadPerOperator() { at::set_num_threads(before_); }
+  OneThreadPerOperator(const OneThreadPerOperator&) = delete;
+  OneThreadPerOperator& operator=(const OneThreadPerOperator&) = delete;
+
+ private:
+  const int before_ = at::get_num_threads();
+};
 
 class ModelEncoder : public FrameEncoder {
  public:
@@ -69,11 +80,9 @@ class ModelEncoder : public FrameEncoder {
   // Every thread takes whole utterances: no padding, and no operator has threads to wait for.
   std::vector<std::vector<Matrix>> encode_each(const std::vector<std::vector<float>>& waveforms) {
     std::vector<std::vector<Matrix>> encoded(waveforms.size());
-    std::atomic<size_t> next = 0;
-    at::parallel_for(0, threads_, 1, [&](int64_t, int64_t) {
-      for (size_t i = next++; i < waveforms.size(); i = next++)
-        encoded[i] = std::move(forward({waveforms[i]}).front());
-    });
+    const OneThreadPerOperator one_thread;
+    parallel_for(waveforms.size(), threads_,
+                 [&](std::size_t i) { encoded[i] = std::move(forward({waveforms[i]}).front()); });
     return encoded;
   }
 
