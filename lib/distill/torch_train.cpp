@@ -10,6 +10,7 @@
 #include "distill/torch_adamw.h"
 #include "distill/train.h"
 #include "nn/hubert.h"
+#include "nn/torch_device.h"
 
 namespace retort {
 namespace {

@@ -1,4 +1,3 @@
-#include <ATen/Parallel.h>
 #include <torch/torch.h>
 
 #include <algorithm>
@@ -7,6 +6,7 @@
 #include "encoder/model_encoder.h"
 #include "model/layers.h"
 #include "nn/hubert.h"
+#include "nn/torch_device.h"
 
 namespace retort {
 namespace {
@@ -22,18 +22,6 @@ Matrix to_matrix(const at::Tensor& frames) {
   std::copy_n(values.const_data_ptr<float>(), values.numel(), matrix.data());
   return matrix;
 }
-
-// Keeps LibTorch's operators on the thread that calls them.
-class OneThreadPerOperator {
- public:
-  OneThreadPerOperator() { at::set_num_threads(1); }
-  ~OneThreadPerOperator() { at::set_num_threads(before_); }
-  OneThreadPerOperator(const OneThreadPerOperator&) = delete;
-  OneThreadPerOperator& operator=(const OneThreadPerOperator&) = delete;
-
- private:
-  const int before_ = at::get_num_threads();
-};
 
 class ModelEncoder : public FrameEncoder {
  public:

@@ -2,11 +2,11 @@
 #include <torch/torch.h>
 
 #include <algorithm>
-#include <charconv>
 
-#include "base/error.h"
+#include "base/threads.h"
 #include "kmeans/lane_minima.h"
 #include "kmeans/nearest_search.h"
+#include "nn/torch_device.h"
 
 namespace retort {
 namespace {
@@ -23,7 +23,7 @@ int64_t rows_per_block(int64_t scores, int64_t clusters, int64_t most) {
   return std::clamp(scores / std::max<int64_t>(clusters, 1), int64_t{32}, most);
 }
 
-// Blocks of rows over LibTorch's threads, each with a single-threaded GEMM.
+// Blocks of rows spread over threads, each with a single-threaded GEMM.
 class TorchCpuSearch : public NearestSearch {
  public:
   TorchCpuSearch(const CentredCentroids& centroids, int threads)
@@ -31,17 +31,22 @@ class TorchCpuSearch : public NearestSearch {
         transposed_(view(centroids.centred.data(), {centroids.centred.rows(), centroids.centred.columns()})
                         .clone()
                         .t()),
-        norms_(view(centroids.norms.data(), {centroids.centred.rows()}).clone()) {
-    at::set_num_threads(threads);
-  }
+        norms_(view(centroids.norms.data(), {centroids.centred.rows()}).clone()),
+        threads_(threads) {}
 
   void search(const float* rows, int64_t count, Nearest* nearest) override {
     const int64_t block = rows_per_block(cpu_block_scores, clusters(), cpu_block_rows);
-    at::parallel_for(0, (count + block - 1) / block, 1, [&](int64_t begin, int64_t end) {
+    const int64_t blocks = (count + block - 1) / block;
+    const int64_t tasks = std::min<int64_t>(threads_, blocks);
+    const OneThreadPerOperator one_thread;
+    parallel_for(static_cast<size_t>(tasks), threads_, [&](size_t task) {
+      const c10::InferenceMode inference;
       at::Tensor centred = at::empty({block, dim()});
       at::Tensor scores = at::empty({block, clusters()});
-      for (int64_t first = begin * block; first < std::min(end * block, count); first += block)
+      for (int64_t index = static_cast<int64_t>(task); index < blocks; index += tasks) {
+        const int64_t first = index * block;
         search_block(rows + first * dim(), std::min(block, count - first), centred, scores, nearest + first);
+      }
     });
   }
 
@@ -64,6 +69,7 @@ class TorchCpuSearch : public NearestSearch {
   at::Tensor mean_;
   at::Tensor transposed_;
   at::Tensor norms_;
+  int threads_;
 };
 
 class TorchCudaSearch : public NearestSearch {
@@ -103,28 +109,12 @@ class TorchCudaSearch : public NearestSearch {
   at::Tensor norms_;
 };
 
-// "cuda" or "cuda:i".
-at::Device cuda_device(const std::string& text) {
-  int index = 0;
-  if (text != "cuda") {
-    const std::string_view digits = std::string_view(text).substr(std::min<size_t>(text.size(), 5));
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), index);
-    if (!text.starts_with("cuda:") || error != std::errc{} || end != digits.data() + digits.size() ||
-        index < 0)
-      fail_usage("device {}: should be cpu, cuda or cuda:i", text);
-  }
-  const int devices = torch::cuda::is_available() ? static_cast<int>(torch::cuda::device_count()) : 0;
-  if (index >= devices)
-    fail("device {}: this build and machine have {} CUDA devices; use --device cpu", text, devices);
-  return at::Device(at::kCUDA, static_cast<at::DeviceIndex>(index));
-}
-
 }  // namespace
 
 std::unique_ptr<NearestSearch> make_torch_search(const CentredCentroids& centroids, const std::string& device,
                                                  int threads) {
   if (device == "cpu") return std::make_unique<TorchCpuSearch>(centroids, threads);
-  return std::make_unique<TorchCudaSearch>(centroids, cuda_device(device));
+  return std::make_unique<TorchCudaSearch>(centroids, parse_device(device));
 }
 
 }  // namespace retort

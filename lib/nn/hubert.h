@@ -74,7 +74,4 @@ TORCH_MODULE(HubertModel);
 // Zero-padded (batch, max samples) f32 tensor.
 at::Tensor pad_waveforms(const std::vector<std::vector<float>>& waveforms);
 
-// "cpu", "cuda", "cuda:1"; an Error if this build or machine has no such device.
-at::Device parse_device(const std::string& text);
-
 }  // namespace retort

@@ -1,7 +1,6 @@
 #include <ATen/Context.h>
 
 #include <algorithm>
-#include <regex>
 
 #include "base/error.h"
 #include "nn/hubert.h"
@@ -156,18 +155,6 @@ at::Tensor pad_waveforms(const std::vector<std::vector<float>>& waveforms) {
     std::copy(waveforms[i].begin(), waveforms[i].end(), padded.data_ptr<float>() + i * longest);
   }
   return padded;
-}
-
-at::Device parse_device(const std::string& text) {
-  if (text == "cpu") return at::kCPU;
-  static const std::regex cuda("cuda(:([0-9]{1,3}))?");
-  std::smatch parts;
-  if (!std::regex_match(text, parts, cuda)) fail_usage("device {} is not known (cpu, cuda, cuda:1)", text);
-  if (!torch::cuda::is_available()) fail("device {}: there is no CUDA here; use --device cpu", text);
-  const int index = parts[2].matched ? std::stoi(parts[2]) : 0;
-  const auto present = static_cast<int>(torch::cuda::device_count());
-  if (index >= present) fail("device {}: there are only {} CUDA devices here, counted from 0", text, present);
-  return {at::kCUDA, static_cast<c10::DeviceIndex>(index)};
 }
 
 }  // namespace retort

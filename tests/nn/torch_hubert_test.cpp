@@ -4,6 +4,7 @@
 #include <random>
 
 #include "nn/hubert.h"
+#include "nn/torch_device.h"
 #include "store/npy.h"
 
 using namespace retort;

@@ -1,0 +1,206 @@
+#include "kmeans/kmeans.h"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <set>
+
+#include "base/files.h"
+#include "kmeans/kmeans_init.h"
+#include "made_frames.h"
+#include "store/npy.h"
+
+using namespace retort;
+
+namespace {
+
+KmeansOptions small_job(int64_t clusters, const std::string& engine = "plain") {
+  KmeansOptions options;
+  options.clusters = clusters;
+  options.engine = engine;
+  options.threads = 2;
+  return options;
+}
+
+std::vector<float> values_of(const Matrix& matrix) {
+  return {matrix.values().begin(), matrix.values().end()};
+}
+
+// A (K, dim) .npy to start from, in a folder that lives as long as this.
+class StartFile {
+ public:
+  explicit StartFile(const Matrix& centroids) { write_npy_matrix(folder_.path() / "start.npy", centroids); }
+  std::string path() const { return (folder_.path() / "start.npy").string(); }
+
+ private:
+  TemporaryFolder folder_;
+};
+
+double mean_squared_distance(const Matrix& frames, const Matrix& centroids) {
+  double sum = 0;
+  for (int64_t i = 0; i < frames.rows(); ++i) {
+    double least = std::numeric_limits<double>::infinity();
+    for (int64_t k = 0; k < centroids.rows(); ++k) {
+      double distance = 0;
+      for (int64_t j = 0; j < frames.columns(); ++j)
+        distance += std::pow(static_cast<double>(frames(i, j)) - centroids(k, j), 2);
+      least = std::min(least, distance);
+    }
+    sum += least;
+  }
+  return sum / static_cast<double>(frames.rows());
+}
+
+}  // namespace
+
+TEST_CASE("an iteration moves each centroid to the mean of its frames", "[kmeans]") {
+  Matrix frames(5, 1), start(2, 1);
+  const float line[] = {0, 1, 2, 10, 12};
+  for (int64_t i = 0; i < 5; ++i) frames(i, 0) = line[i];
+  start(1, 0) = 20;
+  const StartFile file(start);
+  for (const char* engine : {"plain", "auto"}) {
+    KmeansOptions options = small_job(2, engine);
+    options.init = file.path();
+    options.iterations = 1;
+    const KmeansResult once = run_kmeans(as_source(frames), options);
+    // 10 is as near to 0 as to 20: the lower index has it.
+    CHECK(values_of(once.centroids) == std::vector<float>{13.0f / 4, 12});
+    CHECK(once.curve == std::vector<double>{(0 + 1 + 4 + 100 + 64) / 5.0});
+    options.iterations = 10;
+    const KmeansResult settled = run_kmeans(as_source(frames), options);
+    CHECK(values_of(settled.centroids) == std::vector<float>{1, 11});
+    CHECK(settled.sizes == std::vector<int64_t>{3, 2});
+    CHECK(settled.inertia == Approx(4 / 5.0));
+    CHECK(settled.curve.size() == 3);  // the third pass moves no frame
+  }
+}
+
+TEST_CASE("the objective never grows and is that of the centroids", "[kmeans]") {
+  const Matrix frames = random_matrix(1500, 10, 1);
+  for (const char* init : {"random", "kmeans++"}) {
+    KmeansOptions options = small_job(20);
+    options.init = init;
+    const KmeansResult result = run_kmeans(as_source(frames), options);
+    CHECK(std::is_sorted(result.curve.rbegin(), result.curve.rend()));
+    CHECK(result.inertia == Approx(mean_squared_distance(frames, result.centroids)));
+    CHECK(result.inertia <= result.curve.back());
+    CHECK(std::accumulate(result.sizes.begin(), result.sizes.end(), int64_t{0}) == 1500);
+  }
+}
+
+TEST_CASE("engines, threads and chunks give the same centroids; another seed gives others", "[kmeans]") {
+  const Matrix frames = random_matrix(20000, 7, 2);  // more than one chunk of frames
+  const GatheredFrames source = as_source(frames);
+  KmeansOptions options = small_job(12);
+  options.iterations = 4;
+  const std::vector<float> expected = values_of(run_kmeans(source, options).centroids);
+  for (const int threads : {1, 3}) {
+    options.threads = threads;
+    CHECK(values_of(run_kmeans(source, options).centroids) == expected);
+  }
+  options.engine = "auto";
+  CHECK(values_of(run_kmeans(source, options).centroids) == expected);
+  options.seed = 1;
+  CHECK(values_of(run_kmeans(source, options).centroids) != expected);
+}
+
+TEST_CASE("a cluster that lost its frames is put on a frame far from its centroid", "[kmeans]") {
+  Matrix frames(40, 2), start(3, 2);
+  for (int64_t i = 0; i < 40; ++i) {
+    frames(i, 0) = i < 20 ? 0 : 10;
+    frames(i, 1) = 0.01f * static_cast<float>(i);
+  }
+  start(1, 0) = 9;
+  start(2, 0) = 1e6;  // nobody's nearest
+  const StartFile file(start);
+  KmeansOptions options = small_job(3);
+  options.init = file.path();
+  const KmeansResult result = run_kmeans(as_source(frames), options);
+  CHECK(result.splits == 1);
+  CHECK(*std::min_element(result.sizes.begin(), result.sizes.end()) > 0);
+  CHECK(result.inertia < 0.01);
+}
+
+TEST_CASE("without iterations an empty cluster is refilled all the same", "[kmeans]") {
+  Matrix start(2, 4);
+  for (int64_t j = 0; j < 4; ++j) start(1, j) = 100;
+  const StartFile file(start);
+  KmeansOptions options = small_job(2);
+  options.init = file.path();
+  options.iterations = 0;
+  const KmeansResult result = run_kmeans(as_source(random_matrix(50, 4, 3)), options);
+  CHECK(result.splits == 1);
+  CHECK(*std::min_element(result.sizes.begin(), result.sizes.end()) > 0);
+}
+
+TEST_CASE("kmeans++ finds the small groups that random picks miss", "[kmeans]") {
+  // A big group and nine small ones far away: random picks put most centroids into the big one.
+  Matrix frames(1000, 2);
+  Random random(4);
+  for (int64_t i = 0; i < 1000; ++i) {
+    const int64_t group = i < 910 ? 0 : 1 + (i - 910) / 10;
+    frames(i, 0) = static_cast<float>(100 * group + random.uniform());
+    frames(i, 1) = static_cast<float>(random.uniform());
+  }
+  const GatheredFrames source = as_source(frames);
+  KmeansOptions options = small_job(10);
+  for (uint64_t seed = 0; seed < 5; ++seed) {
+    options.seed = seed;
+    options.init = "kmeans++";
+    const double spread_out = mean_squared_distance(frames, initial_centroids(source, options));
+    options.init = "random";
+    CHECK(spread_out < 0.1 * mean_squared_distance(frames, initial_centroids(source, options)));
+  }
+}
+
+TEST_CASE("FAISS's loop reaches the objective of ours", "[kmeans]") {
+#ifdef RETORT_WITH_FAISS
+  const Matrix frames = random_matrix(3000, 8, 5);
+  const GatheredFrames source = as_source(frames);
+  const KmeansResult ours = run_kmeans(source, small_job(30));
+  const KmeansResult faiss = run_kmeans(source, small_job(30, "faiss"));
+  CHECK(faiss.engine == "faiss");
+  CHECK(faiss.inertia == Approx(ours.inertia).epsilon(0.03));
+  CHECK(faiss.inertia == Approx(mean_squared_distance(frames, faiss.centroids)).epsilon(1e-6));
+#else
+  CHECK_THROWS_WITH(resolve_kmeans_engine("faiss", "cpu"), Catch::Contains("FAISS"));
+#endif
+}
+
+TEST_CASE("a sample of the frames is trained on", "[kmeans]") {
+  KmeansOptions options = small_job(5);
+  options.points_per_centroid = 40;
+  const KmeansResult result = run_kmeans(as_source(random_matrix(1000, 3, 6)), options);
+  CHECK(result.frames == 200);
+  CHECK(std::accumulate(result.sizes.begin(), result.sizes.end(), int64_t{0}) == 200);
+  CHECK(training_frames(150, options) == 150);
+}
+
+TEST_CASE("samples are ascending, without repetition, and every frame is as likely", "[kmeans]") {
+  std::vector<int> drawn(50);
+  for (uint64_t seed = 0; seed < 2000; ++seed) {
+    const std::vector<int64_t> rows = sample_rows(50, 10, seed);
+    REQUIRE(rows.size() == 10);
+    REQUIRE(std::is_sorted(rows.begin(), rows.end()));
+    REQUIRE(std::set<int64_t>(rows.begin(), rows.end()).size() == 10);
+    for (const int64_t row : rows) ++drawn[static_cast<size_t>(row)];
+  }
+  // 400 expected, standard deviation 18.
+  CHECK(*std::min_element(drawn.begin(), drawn.end()) > 400 - 90);
+  CHECK(*std::max_element(drawn.begin(), drawn.end()) < 400 + 90);
+}
+
+TEST_CASE("impossible jobs are refused in words", "[kmeans]") {
+  const Matrix frames = random_matrix(10, 2, 7);
+  CHECK_THROWS_WITH(run_kmeans(as_source(frames), small_job(11)),
+                    Catch::Contains("10 frames are too few for 11"));
+  CHECK_THROWS_WITH(run_kmeans(as_source(frames), small_job(1)), Catch::Contains("2 to 65536"));
+  CHECK_THROWS_WITH(run_kmeans(as_source(Matrix(10, 2)), small_job(2)),
+                    Catch::Contains("only 1 of 10 frames"));
+  Matrix spoilt = frames;
+  spoilt(6, 1) = std::numeric_limits<float>::quiet_NaN();
+  CHECK_THROWS_WITH(run_kmeans(as_source(spoilt), small_job(2)), Catch::Contains("made frame 6"));
+}
