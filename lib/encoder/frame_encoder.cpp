@@ -19,8 +19,6 @@ class FeatureEncoder : public FrameEncoder {
       fail_usage("--layer {}: {} has no layers; leave it out", options.layers, kind_);
     if (options.device != "cpu")
       fail_usage("--device {}: {} is computed on the cpu only", options.device, kind_);
-    if (options.mel_bins < 4 || options.mel_bins > 256)
-      fail_usage("--mel-bins {}: should be 4 to 256", options.mel_bins);
     mfcc_.deltas = options.deltas;
     fbank_.mel_bins = options.mel_bins;
     const int64_t dim = is_mfcc() ? mfcc_.coefficients * (mfcc_.deltas ? 3 : 1) : fbank_.mel_bins;
@@ -59,13 +57,33 @@ class FeatureEncoder : public FrameEncoder {
   std::vector<EncoderOutput> outputs_;
 };
 
+// An option that would do nothing is refused.
+void check_feature_options(const EncoderOptions& options) {
+  const EncoderOptions defaults;
+  if (options.mel_bins < 4 || options.mel_bins > 256)
+    fail_usage("--mel-bins {}: should be 4 to 256", options.mel_bins);
+  if (options.mel_bins != defaults.mel_bins && options.model != "fbank")
+    fail_usage("--mel-bins {}: is of --model fbank only", options.mel_bins);
+  if (options.deltas != defaults.deltas && options.model != "mfcc")
+    fail_usage("--deltas {}: is of --model mfcc only", options.deltas);
+}
+
 }  // namespace
 
 bool is_feature_name(const std::string& model) {
   return model == "mfcc" || model == "fbank";
 }
 
+bool has_model_encoder() {
+#ifdef RETORT_WITH_TORCH
+  return true;
+#else
+  return false;
+#endif
+}
+
 std::unique_ptr<FrameEncoder> make_frame_encoder(const EncoderOptions& options) {
+  check_feature_options(options);
   if (is_feature_name(options.model)) return std::make_unique<FeatureEncoder>(options);
 #ifdef RETORT_WITH_TORCH
   return make_model_encoder(options);

@@ -17,8 +17,8 @@ struct EncoderOptions {
   std::string layers;          // comma-separated names; empty for mfcc and fbank
   std::string device = "cpu";  // cpu, cuda or cuda:i
   int threads = 0;             // 0: all
-  int mel_bins = 80;           // of fbank
-  bool deltas = true;          // of mfcc
+  int mel_bins = 80;           // of fbank, 4 to 256
+  bool deltas = true;          // of mfcc: append first and second differences
 };
 
 // What a tapped layer yields.
@@ -48,6 +48,10 @@ class FrameEncoder {
 // Whether this names filter bank features instead of a model folder.
 bool is_feature_name(const std::string& model);
 
+// Whether this build can encode with a model folder, which takes LibTorch.
+bool has_model_encoder();
+
+// A usage Error for options that do not go with the model.
 std::unique_ptr<FrameEncoder> make_frame_encoder(const EncoderOptions& options);
 
 }  // namespace retort

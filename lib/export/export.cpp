@@ -91,8 +91,11 @@ double relative_distance(const Matrix& ours, const Matrix& theirs) {
   return largest / std::sqrt(square / static_cast<double>(theirs.values().size()));
 }
 
-void verify_features([[maybe_unused]] const ExportOptions& options, const std::filesystem::path& written) {
-#ifdef RETORT_WITH_TORCH
+void verify_features(const ExportOptions& options, const std::filesystem::path& written) {
+  if (!has_model_encoder()) {
+    log_warning("export", "{}: features were not compared, this build has no LibTorch", options.output);
+    return;
+  }
   const double distance = relative_distance(final_features(written.string(), options.threads),
                                             final_features(options.model, options.threads));
   const double tolerance = options.dtype == "f32" ? f32_tolerance : f16_tolerance;
@@ -103,9 +106,6 @@ void verify_features([[maybe_unused]] const ExportOptions& options, const std::f
         options.output, distance, tolerance);
   }
   log_info("export", "features of a synthetic waveform: at most {:.2g} of their RMS away", distance);
-#else
-  log_warning("export", "{}: features were not compared, this build has no LibTorch", written.string());
-#endif
 }
 
 // True where the output is this very export. Anything else there is an Error, unless it is a model to be
