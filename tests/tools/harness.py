@@ -3,7 +3,9 @@
 import json
 import math
 import os
+import resource
 import shutil
+import signal
 import struct
 import subprocess
 import tempfile
@@ -59,6 +61,14 @@ class ToolTest(unittest.TestCase):
             self.assertTrue(line.startswith(f"{name} ["), result.err)
         self.assertEqual(result.out, "")
         return result
+
+    def fails_on_a_full_disk(self, most, text, name, *args):
+        """The tool fails as `fails` has it where no file may grow beyond `most` bytes."""
+        def no_large_files():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+        return self.fails(1, text, name, *args, preexec=no_large_files)
 
     def leaves_nothing(self, *paths):
         """None of the paths exists, and no temporary file was left in the folder."""

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import struct
 from pathlib import Path
 
@@ -65,6 +66,11 @@ class ClusterTest(ToolTest):
         self.fails(1, "no such frame store", "retort-cluster", "-k", 2, "none", "-o", "cb")
         self.leaves_nothing("cb")
 
+    def test_a_full_disk_leaves_nothing(self):
+        write_npy(self.folder / "wide.npy", [[math.sin(i * j) for j in range(64)] for i in range(1, 60)])
+        self.fails_on_a_full_disk(2000, "centroids.npy", "retort-cluster", "-k", 10, "wide.npy", "-o", "cb")
+        self.leaves_nothing("cb/codebook.json", "cb/centroids.npy")
+
     def test_wrong_usage(self):
         self.fails(2, "--clusters", "retort-cluster", "-k", 0, "x.npy", "-o", "cb")
         self.fails(2, "--engine", "retort-cluster", "-k", 3, "x.npy", "-o", "cb", "--engine", "magic")
@@ -109,6 +115,31 @@ class LabelTest(ToolTest):
     def test_a_shard_of_the_features_is_missing(self):
         self.succeeds("retort-extract", "--model", "mfcc", "corpus.jsonl", "-o", "half", "--shard", "0/2")
         self.fails(1, "part 1 of 2 is missing", "retort-label", "--codebook", "cb", "half", "-o", "x")
+
+    def test_parts_that_are_cut_short_or_of_another_run(self):
+        for part in range(2):
+            self.succeeds("retort-extract", "--model", "mfcc", "corpus.jsonl", "-o", "feats", "--shard", f"{part}/2")
+            self.succeeds("retort-extract", "--model", "fbank", "corpus.jsonl", "-o", "others", "--shard", f"{part}/2")
+        rows = self.folder / "feats/part-00001-of-00002.npy"
+        whole = rows.read_bytes()
+        for command in (["retort-label", "--codebook", "cb"], ["retort-cluster", "-k", 3]):
+            rows.write_bytes(whole[:-8])
+            self.fails(1, "part-00001-of-00002.npy", *command, "feats", "-o", "x")
+            rows.write_bytes(whole)
+            for ending in ("npy", "jsonl", "json"):
+                name = f"part-00001-of-00002.{ending}"
+                (self.folder / "mixed").mkdir(exist_ok=True)
+                shutil.copy(self.folder / "others" / name, self.folder / "mixed" / name)
+                first = f"part-00000-of-00002.{ending}"
+                shutil.copy(self.folder / "feats" / first, self.folder / "mixed" / first)
+            self.fails(1, "part-00001-of-00002.json: is of another store than", *command, "mixed", "-o", "x")
+        self.leaves_nothing("x")
+
+    def test_a_full_disk_leaves_nothing(self):
+        self.fails_on_a_full_disk(256, "part-00000-of-00001", *self.label, "corpus.jsonl", "-o", "x")
+        self.leaves_nothing("x/part-00000-of-00001.json", "x/part-00000-of-00001.npy")
+        self.fails_on_a_full_disk(256, "x.km", *self.label, "corpus.jsonl", "-o", "x.km")
+        self.leaves_nothing("x.km")
 
     def test_wrong_input_and_usage(self):
         self.fails(1, "is no codebook", "retort-label", "--codebook", "none", "--model", "mfcc", "u0.wav", "-o", "x")

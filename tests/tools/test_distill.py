@@ -138,6 +138,13 @@ class DistillTest(ToolTest):
         self.succeeds("retort-extract", "--model", "mfcc", "corpus.jsonl", "-o", "feats")
         self.fails(1, "holds features", *self.command("x", labels="feats"))
 
+    def test_a_full_disk_leaves_no_student_and_a_run_that_goes_on(self):
+        self.fails_on_a_full_disk(4096, "x/", *self.command("x"))
+        self.leaves_nothing("x/student")
+        self.train("x")
+        self.train("whole")
+        self.assertEqual(self.bytes_of("x/student"), self.bytes_of("whole/student"))
+
     def test_wrong_usage(self):
         self.fails(2, "no such recipe", *self.command("x", recipe="hubrt"))
         self.fails(2, "no value called student.hiden", *self.command("x", values=["student.hiden=3"]))

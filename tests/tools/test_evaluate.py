@@ -89,6 +89,10 @@ class UnitsTest(ToolTest):
         self.fails(1, "result.json: exists and is no result", *self.units())
         self.assertEqual((self.folder / "result.json").read_text(), "{}")
 
+    def test_a_full_disk_leaves_nothing(self):
+        self.fails_on_a_full_disk(64, "result.json", *self.units())
+        self.leaves_nothing("result.json")
+
     def test_missing_inputs(self):
         (self.folder / "phones.ctm").unlink()
         self.fails(1, "phones.ctm: no such file", *self.units())

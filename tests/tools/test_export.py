@@ -71,6 +71,10 @@ class ExportTest(ToolTest):
             self.fails(1, "no model folder", "retort-export", "student", "-o", "out", *more)
         self.assertEqual(self.bytes_of("out"), {"thesis.txt": b"years of work"})
 
+    def test_a_full_disk_leaves_nothing(self):
+        self.fails_on_a_full_disk(2048, "model.safetensors", "retort-export", self.student(), "-o", "out")
+        self.leaves_nothing("out", "out.tmp")
+
     def test_wrong_use(self):
         self.student()
         for form in ("onnx", "fairseq"):

@@ -2,8 +2,6 @@
 
 import json
 import math
-import resource
-import signal
 import unittest
 
 from harness import ToolTest, needs_torch, tone, write_wav
@@ -100,6 +98,9 @@ class WrongUse(ExtractTest):
         self.fails(2, "shard", *run, "--shard", "first")
         self.fails(2, "mfcc has no layers", *run, "--layer", "enc9")
         self.fails(2, "--max-bad", *run, "--max-bad", "2")
+        self.fails(2, "--mel-bins 40: is of --model fbank only", *run, "--mel-bins", 40)
+        self.fails(2, "--deltas false: is of --model mfcc only", "retort-extract", "--model", "fbank", "--deltas", "false",
+                   "a.wav", "-o", "feats")
         self.leaves_nothing("feats")
 
     def test_an_output_of_another_job(self):
@@ -156,11 +157,7 @@ class BadInput(ExtractTest):
     def test_a_full_disk_leaves_nothing(self):
         self.audio("long.wav", 8)
 
-        def small_files_only():
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (16384, 16384))
-
-        self.fails(1, "part-00000", *self.extract("long.wav"), preexec=small_files_only)
+        self.fails_on_a_full_disk(16384, "part-00000", *self.extract("long.wav"))
         self.leaves_nothing(f"feats/{PART}.json", f"feats/{PART}.npy", f"feats/{PART}.jsonl")
 
 

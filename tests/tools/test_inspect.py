@@ -1,8 +1,6 @@
 """Golden runs of retort-inspect and retort-copy."""
 
 import json
-import resource
-import signal
 
 from harness import ToolTest, tone, write_wav
 
@@ -135,11 +133,7 @@ class CopyTest(StoreTest):
         self.fails(2, "--dtype", "retort-copy", "feats", "out", "--dtype", "f8")
 
     def test_a_full_disk_leaves_nothing(self):
-        def small_files_only():
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-
-        self.fails(1, "writing failed", "retort-copy", "feats", "out", preexec=small_files_only)
+        self.fails_on_a_full_disk(4096, "writing failed", "retort-copy", "feats", "out")
         self.leaves_nothing("out/part-00000-of-00001.json", "out/part-00000-of-00001.npy")
 
 

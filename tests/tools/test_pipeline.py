@@ -96,18 +96,34 @@ class PipelineTest(ToolTest):
         self.succeeds("retort-cluster", "-k", 9, "--model", "mfcc", "corpus.jsonl", "-o", "cb")
         self.check_killed("labels", ["retort-label", "--codebook", "cb", "--model", "mfcc", "corpus.jsonl", "-o"])
 
-    def test_stopped_by_a_signal_leaves_only_whole_parts(self):
-        process = subprocess.Popen([str(BIN / "retort-cluster"), "-k", "200", "--iterations", "1000000", "--model", "mfcc",
-                                    "corpus.jsonl", "-o", "codebook", "--progress"], cwd=self.folder, stderr=subprocess.PIPE, text=True)
-        while "cluster" not in process.stderr.read(16):  # until its work has begun
-            self.assertIsNone(process.poll(), "it ended at once")
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate()
-        if process.returncode == 0:
-            self.skipTest("clustering ended before the signal came")
-        self.assertEqual(process.returncode, 128 + signal.SIGINT)
+    def long_corpus(self, utterances):
+        """A corpus of minutes of work: one recording under many names."""
+        line = json.loads((self.folder / "corpus.jsonl").read_text().splitlines()[-1])
+        with open(self.folder / "long.jsonl", "w") as file:
+            for i in range(utterances):
+                file.write(json.dumps({**line, "id": f"v{i}"}) + "\n")
+
+    def check_stopped(self, tool, *args):
+        """SIGINT while the tool works through the long corpus: its exit code and words, and no half-written file."""
+        self.long_corpus(50_000)
+        with subprocess.Popen([str(BIN / tool), *args, "long.jsonl", "-o", "out", "--progress"], cwd=self.folder,
+                              stderr=subprocess.PIPE, text=True) as process:
+            process.stderr.read(16)  # the first of its progress: the work has begun
+            process.send_signal(signal.SIGINT)
+            err = process.communicate()[1]
+        self.assertEqual(process.returncode, 128 + signal.SIGINT, err)
         self.assertIn("stopped by signal 2", err.splitlines()[-1])
-        self.leaves_nothing("codebook/codebook.json")
+        self.leaves_nothing("out/part-00000-of-00001.json", "out/codebook.json")
+
+    def test_extract_stopped_by_a_signal_leaves_only_whole_parts(self):
+        self.check_stopped("retort-extract", "--model", "mfcc")
+
+    def test_cluster_stopped_by_a_signal_leaves_no_codebook(self):
+        self.check_stopped("retort-cluster", "-k", "20", "--model", "mfcc")
+
+    def test_label_stopped_by_a_signal_leaves_only_whole_parts(self):
+        self.succeeds("retort-cluster", "-k", 9, "--model", "mfcc", "corpus.jsonl", "-o", "cb")
+        self.check_stopped("retort-label", "--codebook", "cb", "--model", "mfcc")
 
 
 class BadAudioTest(ToolTest):
