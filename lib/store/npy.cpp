@@ -127,7 +127,7 @@ std::size_t NpyHeader::item_size() const {
 
 NpyHeader parse_npy_header(std::string_view bytes, const std::string& where) {
   if (bytes.size() < 12 || !bytes.starts_with(magic)) fail("{}: is no .npy file", where);
-  const int version = bytes[6];
+  const int version = static_cast<unsigned char>(bytes[6]);
   if (version < 1 || version > 3) fail("{}: .npy version {} is not known (1 to 3)", where, version);
   uint32_t length = 0;
   std::memcpy(&length, bytes.data() + 8, version == 1 ? 2 : 4);
