@@ -50,6 +50,12 @@ class PickleValue {
  public:
   enum class Kind { none, boolean, integer, real, text, bytes, list, tuple, dict, set, tensor, record };
 
+  // Only a PickleBuilder has the key to making values: they belong to a Pickle.
+  class Key {
+    friend class PickleBuilder;
+    Key() = default;
+  };
+  PickleValue(Key, Kind kind) : kind_(kind) {}
   PickleValue(const PickleValue&) = delete;
   PickleValue& operator=(const PickleValue&) = delete;
 
@@ -95,9 +101,7 @@ class PickleValue {
   std::string describe() const;
 
  private:
-  friend class PickleReader;
-  friend class Pickle;
-  explicit PickleValue(Kind kind) : kind_(kind) {}
+  friend class PickleBuilder;
 
   Kind kind_;
   union {
@@ -124,9 +128,6 @@ class Pickle {
  public:
   // Parses the pickle at the beginning of `bytes`, which may go on behind it. `where` begins every Error.
   Pickle(std::string_view bytes, const std::string& where, const PickleLimits& limits = {});
-  ~Pickle();
-  Pickle(Pickle&&) noexcept;
-  Pickle& operator=(Pickle&&) noexcept;
 
   const PickleValue& root() const { return *root_; }
   // Its length in bytes.
@@ -135,10 +136,10 @@ class Pickle {
   const std::map<std::string, TorchStorage>& storages() const { return storages_; }
 
  private:
-  friend class PickleReader;
+  friend class PickleBuilder;
 
   std::deque<PickleValue> values_;
-  std::deque<std::string> texts_;
+  std::deque<std::string> texts_;  // blocks of text that values point into
   std::map<std::string, TorchStorage> storages_;
   const PickleValue* root_ = nullptr;
   std::size_t size_ = 0;
@@ -146,9 +147,9 @@ class Pickle {
 
 // Plain data out of a pickle: dicts become objects (keys that are no text are written as text), lists, tuples
 // and sets arrays; argparse.Namespace and any other record with attributes an object of them; omegaconf's
-// containers and nodes what they contain; enums their value or name; paths text; classes that are only named
-// "module.name"; tensors and arrays null; bytes text where they are UTF-8, else null. An Error for what is
-// nested too deep or too large for a configuration.
+// containers and nodes what they contain; enums their value or name; paths and devices text; classes that are
+// only named "module.name"; tensors, arrays and bytes null. An Error for what is nested too deep or too large
+// for a configuration.
 Json plain_json(const PickleValue& value, const std::string& where = "pickle");
 
 // The tensors of a state dict by name; an Error naming `where` and the key for anything else in it.
