@@ -53,7 +53,7 @@ TEST_CASE("layers of a model folder come in the order asked for and equal transf
       const EncoderOutput& output = encoder->outputs()[i];
       CHECK(relative_distance(frames[1][i], read_npy_matrix(fixture(name) / (output.layer + ".npy"))) < 1e-5);
       CHECK(frames[1][i].columns() == output.dim);
-      CHECK(frames[0][i].rows() == encoder->frames(7000));
+      CHECK(frames[0][i].rows() == encoder->frames(0, 7000));
       CHECK(encoder->origin(i).layer == output.layer);
     }
     CHECK(encoder->origin(0).model == read_model_folder(fixture(name)).hash());

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "model/normalise.h"
+#include "model/tensors.h"
 #include "store/half.h"
 #include "store/safetensors.h"
 
