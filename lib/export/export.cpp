@@ -136,6 +136,10 @@ bool holds_checkpoint(const ExportOptions& options, const ModelWeights& model) {
   return true;
 }
 
+void check_hf_can_hold(const ModelConfig& config, const std::string& where) {
+  if (config.type == "fithubert") fail("{}: transformers has no model with a time reduction", where);
+}
+
 // What reading the export back will say of normalisation: each form has a word for one kind of it.
 std::string exported_wave_norm(const std::string& wave_norm, bool to_hf) {
   return wave_norm == "none" ? "none" : to_hf ? "zscore-hf" : "zscore";
@@ -150,7 +154,8 @@ void run_export(const ExportOptions& options) {
   if (!to_hf && options.dtype != "f32")
     fail_usage("--dtype {}: fairseq's checkpoints are f32", options.dtype);
   ModelWeights model = exported_weights(read_model(options.model), options.dtype);
-  if (!to_hf) check_fairseq_can_hold(model.config, options.model);
+  to_hf ? check_hf_can_hold(model.config, options.model)
+        : check_fairseq_can_hold(model.config, options.model);
   model.config.wave_norm = exported_wave_norm(model.config.wave_norm, to_hf);
   if (to_hf ? holds_model(options.output, model, options.overwrite) : holds_checkpoint(options, model)) {
     log_info("export", "{} is there already: nothing to do", options.output);
