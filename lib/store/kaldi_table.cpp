@@ -154,6 +154,14 @@ std::unique_ptr<KaldiEntries> open_entries(const Rspecifier& specifier) {
   }
 }
 
+// The first row with a value that is not finite, or -1.
+int64_t not_finite_row(const Matrix& frames) {
+  for (int64_t row = 0; row < frames.rows(); ++row)
+    for (const float value : frames.row(row))
+      if (!std::isfinite(value)) return row;
+  return -1;
+}
+
 bool is_key(const std::string& id) {
   return !id.empty() &&
          std::none_of(id.begin(), id.end(), [](unsigned char c) { return std::isspace(c) != 0; });
@@ -234,6 +242,8 @@ std::optional<TableUtterance> FrameTable::read() {
   any_ = true;
   for (const int32_t label : utterance.labels)
     if (label < 0) fail("{}: {} has label {}, labels count from 0", name_, id, label);
+  if (const int64_t row = not_finite_row(utterance.frames); row >= 0)
+    fail("{}: {}: frame {} holds a value that is not finite", name_, id, row);
   if (utterance.frames.rows() == 0) return utterance;
   if (dim_ == 0) dim_ = utterance.frames.columns();
   if (utterance.frames.columns() != dim_)
@@ -259,10 +269,12 @@ KaldiTableWriter::KaldiTableWriter(const Wspecifier& specifier, bool overwrite)
 }
 
 void KaldiTableWriter::add_features(const std::string& id, const Matrix& frames) {
-  for (int64_t row = 0; row < frames.rows(); ++row)
-    for (const float value : frames.row(row))
-      if (!std::isfinite(value))
-        fail("{}: {}: frame {} holds a value that is not finite", specifier_.text, id, row);
+  if (const int64_t row = not_finite_row(frames); row >= 0)
+    fail("{}: {}: frame {} holds a value that is not finite", specifier_.text, id, row);
+  if (frames.rows() > 0 && dim_ > 0 && frames.columns() != dim_)
+    fail("{}: {}: has frames of {} values, those before have {}", specifier_.text, id, frames.columns(),
+         dim_);
+  if (frames.rows() > 0) dim_ = frames.columns();
   add(id, kaldi_bytes(frames, specifier_.binary), frames.rows());
 }
 
@@ -306,6 +318,8 @@ bool KaldiTableWriter::add_to_listed_file(const std::string& id, const std::stri
 void KaldiTableWriter::commit() {
   if (archive_) archive_->commit();
   if (script_) script_->commit();
+  const std::string what = dim_ > 0 ? fmt::format("frames of {} values", dim_) : "frames";
+  log_info(subsystem, "{} utterances, {} {} written to {}", utterances_, frames_, what, specifier_.text);
 }
 
 }  // namespace retort

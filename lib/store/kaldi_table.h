@@ -54,8 +54,8 @@ struct TableUtterance {
   std::vector<int32_t> labels;  // of labels
 };
 
-// A table as stages read it: all features of one dimension, or all labels (no negative ones). A vector of
-// floats is one frame.
+// A table as stages read it: all features of one dimension and finite, or all labels, none of them negative.
+// A vector of floats is one frame.
 class FrameTable {
  public:
   // Reads on until kind and dimension are known; a table without utterances is an error.
@@ -83,9 +83,10 @@ class KaldiTableWriter {
   // Refuses files that exist, unless they may be overwritten.
   KaldiTableWriter(const Wspecifier& specifier, bool overwrite);
 
-  // A float matrix. Values that are not finite are refused, as in a frame store.
+  // A float matrix. Values that are not finite are refused, as in a frame store, and so are two dimensions.
   void add_features(const std::string& id, const Matrix& frames);
   void add_labels(const std::string& id, std::span<const int32_t> labels);
+  // Also logs how much was written.
   void commit();
 
   int64_t utterances() const { return utterances_; }  // written
@@ -104,6 +105,7 @@ class KaldiTableWriter {
   std::unordered_map<std::string, std::string> files_;  // of scp alone: where each key's value goes
   int64_t utterances_ = 0;
   int64_t frames_ = 0;
+  int64_t dim_ = 0;  // of features
 };
 
 }  // namespace retort
