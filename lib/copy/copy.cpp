@@ -11,6 +11,7 @@
 #include <optional>
 #include <unordered_map>
 
+#include "audio/command_audio.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "corpus/corpus.h"
@@ -265,6 +266,9 @@ void write_dictionary(const Input& input, const CopyOptions& options) {
 
 // The line of a fairseq manifest. It can only name whole files, whose channels are averaged.
 std::string manifest_line(const Utterance& utterance, const std::filesystem::path& root) {
+  if (is_audio_command(utterance.path))
+    fail("utterance {} comes from a command ({}), and a .tsv names files", utterance.id,
+         utterance.path.string());
   const AudioInfo file = read_audio_info(utterance.path);
   const std::string path = relative_path(utterance.path, root);
   if (utterance.start != 0 || utterance.samples != file.samples ||

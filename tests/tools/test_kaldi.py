@@ -372,3 +372,72 @@ class StageTest(TableTest):
         self.write("huge.ark", "u0 2147483647\n")
         self.fails(1, "u0 has label 2147483647, more than units can be", *units, "ark:huge.ark", "-o", "x.json")
         self.leaves_nothing("x.json")
+
+
+class DataDirectoryTest(TableTest):
+    """Kaldi data directories whose recordings are commands, with segments."""
+
+    def setUp(self):
+        super().setUp()
+        stereo = [value for pair in zip(tone(2.0, 220), tone(2.0, 330)) for value in pair]
+        write_wav(self.folder / "audio/one.wav", tone(1.5, 150))
+        write_wav(self.folder / "audio/two.wav", stereo, channels=2)
+
+    def write_data(self, name, **files):
+        (self.folder / name).mkdir()
+        for file, lines in files.items():
+            self.write(f"{name}/{file.replace('_', '.')}", "".join(line + "\n" for line in lines))
+
+    SEGMENTS = ["s1 one 0.25 1", "s2 one 0.5 -1", "s3 one 1 1.9", "s4 two 0.1 1.1 0", "s5 two 0.1 1.1 1", "s6 two 0.1 1.1"]
+
+    def test_commands_give_what_their_files_give(self):
+        for name, recordings in (("plain", ["one audio/one.wav", "two audio/two.wav"]),
+                                 ("piped", ["one echo x >> ran; cat audio/one.wav |", "two cat audio/two.wav|"])):
+            self.write_data(name, wav_scp=recordings, segments=self.SEGMENTS, utt2spk=["s1 anna", "s2 anna"])
+            self.succeeds("retort-prepare", name, "-o", f"{name}.jsonl")
+            self.succeeds("retort-extract", "--model", "mfcc", f"{name}.jsonl", "-o", f"ark:{name}.ark", "--threads", 2)
+        corpus = [json.loads(line) for line in self.read("piped.jsonl").decode().splitlines()]
+        self.assertEqual([(u["id"], u["start"], u["samples"], u["channel"]) for u in corpus],
+                         [("s1", 4000, 12000, -1), ("s2", 8000, 16000, -1), ("s3", 16000, 8000, -1), ("s4", 1600, 16000, 0),
+                          ("s5", 1600, 16000, 1), ("s6", 1600, 16000, -1)])
+        self.assertEqual(corpus[0]["path"], "echo x >> ran; cat audio/one.wav |")
+        self.assertEqual(corpus[0]["speaker"], "anna")
+        self.assertEqual(self.read("piped.ark"), self.read("plain.ark"))
+        # Once to prepare and once to extract, not once per segment.
+        self.assertEqual(self.read("ran").decode().split(), ["x", "x"])
+        self.assertIn("commands                     6", self.succeeds("retort-inspect", "--check", "piped.jsonl").out)
+        self.assertNotIn("commands", self.succeeds("retort-inspect", "plain.jsonl").out)
+        self.write("l.ark", "s1 1\n")
+        self.fails(1, "comes from a command", "retort-copy", "ark:l.ark", "x.tsv", "--corpus", "piped.jsonl")
+        self.leaves_nothing("x.tsv")
+
+    def test_lengths_that_a_pipe_could_not_fill_in_are_no_fault(self):
+        data = bytearray(self.read("audio/one.wav"))
+        data[4:8] = data[40:44] = b"\xff\xff\xff\xff"
+        self.write("open.wav", bytes(data))
+        self.write_data("data", wav_scp=["one cat open.wav |"])
+        self.succeeds("retort-prepare", "data", "-o", "c.jsonl")
+        self.assertEqual(json.loads(self.read("c.jsonl"))["samples"], 24000)
+
+    def test_commands_that_fail_are_bad_utterances(self):
+        data = self.read("audio/one.wav")
+        self.write("cut.wav", data[:3000])
+        self.write_data("data", wav_scp=["a cat audio/one.wav |", "b cat audio/one.wav; exit 3 |", "c true |",
+                                         "d cat cut.wav |", "e echo hello |", "f kill -9 $$ |"])
+        result = self.succeeds("retort-prepare", "data", "-o", "c.jsonl", "--max-bad", 1)
+        self.assertEqual([json.loads(line)["id"] for line in self.read("c.jsonl").decode().splitlines()], ["a"])
+        rejected = {r["id"]: r for r in map(json.loads, self.read("c.rejected.jsonl").decode().splitlines())}
+        self.assertEqual({key: r["reason"] for key, r in rejected.items()},
+                         {"b": "command-failed", "c": "empty", "d": "truncated", "e": "not-audio", "f": "command-failed"})
+        self.assertEqual(rejected["b"]["message"], "the command failed (exit code 3)")
+        self.assertEqual(rejected["f"]["message"], "the command failed (signal 9)")
+        self.assertIn("skipping b: cat audio/one.wav; exit 3 |: the command failed (exit code 3)", result.err)
+
+    def test_segments_that_are_no_use_are_named(self):
+        self.write_data("data", wav_scp=["one cat audio/one.wav |"], segments=[
+            "ok one 0 1", "over one 1 2.1", "beyond one 1.6 2", "short one 0.5 0.59", "back one 1 0.5", "chan one 0 1 1"])
+        self.succeeds("retort-prepare", "data", "-o", "c.jsonl", "--max-bad", 1)
+        rejected = [json.loads(line) for line in self.read("c.rejected.jsonl").decode().splitlines()]
+        self.assertEqual([(r["id"], r["reason"]) for r in rejected],
+                         [("over", "bad-segment"), ("beyond", "bad-segment"), ("short", "too-short"), ("back", "bad-segment"),
+                          ("chan", "no-such-channel")])
