@@ -2,6 +2,7 @@
 #include <iostream>
 
 #include "cluster/cluster.h"
+#include "common/encoder_flags.h"
 #include "common/tool.h"
 
 int main(int argc, char** argv) {
@@ -13,8 +14,10 @@ int main(int argc, char** argv) {
       ->required();
   tool.option("-o,--output", options.output, "Codebook folder")->required();
   tool.option("-k,--clusters", options.kmeans.clusters, "Number of clusters")->check(CLI::Range(2, 65536));
-  tool.option("--model", options.encoder.model, "Model folder, mfcc or fbank: cluster straight from audio");
+  tool.option("--model", options.encoder.model,
+              "Model folder or checkpoint, mfcc or fbank: cluster straight from audio");
   tool.option("--layer", options.encoder.layers, "Layer of the model");
+  bind_encoder(tool, options.encoder);
   tool.option("--iterations", options.kmeans.iterations,
               "At most this many; fewer when nothing changes any more")
       ->check(CLI::Range(0, 1000000));

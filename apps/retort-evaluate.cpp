@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "common/encoder_flags.h"
 #include "common/tool.h"
 #include "evaluate/probe.h"
 #include "evaluate/profile.h"
@@ -37,10 +38,11 @@ int probe(int argc, char** argv) {
   retort::ProbeOptions options;
   Tool tool(name, "probe: classify utterances by frozen features, layers mixed by a trained softmax.",
             "retort-evaluate probe --model student --corpus corpus.jsonl --label-key lang -o probe.json");
-  tool.option("--model", options.encoder.model, "Model folder, mfcc or fbank")->required();
+  tool.option("--model", options.encoder.model, "Model folder or checkpoint, mfcc or fbank")->required();
   tool.option("--corpus", options.corpus, "corpus.jsonl")->required();
   tool.option("--label-key", options.label_key, "Key of the corpus lines that holds the class")->required();
   tool.option("--layer", options.encoder.layers, "Layers to mix; by default all of enc0..encN");
+  bind_encoder(tool, options.encoder);
   tool.option("--split-by", options.split_by,
               "Key whose values stay together in train, dev or test; by default the id");
   tool.option("--probe", options.probe, "linear or mlp")->check(CLI::IsMember({"linear", "mlp"}));

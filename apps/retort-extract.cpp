@@ -1,4 +1,5 @@
 // retort-extract: features of audio into frame stores.
+#include "common/encoder_flags.h"
 #include "common/tool.h"
 #include "extract/extract.h"
 
@@ -7,15 +8,17 @@ int main(int argc, char** argv) {
   retort::Tool tool("retort-extract", "Write features of audio: MFCC, filter banks, or layers of a model.",
                     "retort-extract --model hubert-base --layer enc9 corpus.jsonl -o feats");
   tool.option("INPUT", options.inputs, "A corpus file (.jsonl) or audio files")->required();
-  tool.option("--model", options.encoder.model, "Model folder, mfcc or fbank")->required();
+  tool.option("--model", options.encoder.model, "Model folder or checkpoint, mfcc or fbank")->required();
   tool.option(
       "--layer", options.encoder.layers,
-      "Layers, comma-separated: conv, proj, enc0..encN, final, or fairseq:9, hf:9, s3prl:9, torchaudio:8");
+      "Layers, comma-separated: conv, proj, enc0..encN, final, headN, all, or fairseq:9, hf:9, s3prl:9, "
+      "torchaudio:8");
   tool.option("-o,--output", options.output,
               "Frame store; with several layers one store per layer in this folder")
       ->required();
   tool.option("--dtype", options.dtype, "Type of the values: f32, f16 or bf16")
       ->check(CLI::IsMember({"f32", "f16", "bf16"}));
+  bind_encoder(tool, options.encoder);
   tool.option("--mel-bins", options.encoder.mel_bins, "Bins of fbank")->check(CLI::Range(4, 256));
   tool.option("--deltas", options.encoder.deltas, "Append first and second differences to mfcc");
   tool.flag("--dry-run", options.dry_run, "Say how much would be written and stop");

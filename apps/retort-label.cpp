@@ -1,4 +1,5 @@
 // retort-label: labels (units) of features or audio.
+#include "common/encoder_flags.h"
 #include "common/tool.h"
 #include "label/label.h"
 
@@ -12,8 +13,10 @@ int main(int argc, char** argv) {
   tool.option("-o,--output", options.output,
               "Label store; - for text on standard output, FILE.km or FILE.txt")
       ->required();
-  tool.option("--model", options.encoder.model, "Model folder, mfcc or fbank: label straight from audio");
+  tool.option("--model", options.encoder.model,
+              "Model folder or checkpoint, mfcc or fbank: label straight from audio");
   tool.option("--layer", options.encoder.layers, "Layer of the model; by default the codebook's");
+  bind_encoder(tool, options.encoder);
   tool.option("--engine", options.engine, "auto, torch or plain")
       ->check(CLI::IsMember({"auto", "torch", "plain"}));
   tool.flag("--dedup", options.dedup, "Write runs of the same label once");

@@ -161,6 +161,11 @@ void Tool::shard(std::string& value) {
   option("--shard", value, "Do part I of N (I/N, from 0), or auto in a job array");
 }
 
+void Tool::own_config(std::string& value, const std::string& help) {
+  app_.set_config();
+  option("--config", value, help)->check(CLI::ExistingFile);
+}
+
 void Tool::config_details(const std::string& key, std::function<Json()> value) {
   details_.emplace_back(key, std::move(value));
 }

@@ -38,6 +38,9 @@ class Tool {
   void max_bad(double& value);      // --max-bad
   void shard(std::string& value);   // --shard I/N|auto; read it with parse_shard in the stage
 
+  // Takes --config for a file of the tool's own subject, instead of one with options.
+  void own_config(std::string& value, const std::string& help);
+
   // Adds a key to --print-config whose value follows from the options, such as a recipe with its overrides.
   void config_details(const std::string& key, std::function<Json()> value);
 

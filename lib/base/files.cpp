@@ -165,6 +165,13 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   data_ = static_cast<const std::byte*>(mapped);
 }
 
+void MappedFile::forget(const std::byte* begin, std::size_t bytes) const {
+  const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  const std::size_t first = (static_cast<std::size_t>(begin - data_) + page - 1) / page * page;
+  const std::size_t last = (static_cast<std::size_t>(begin - data_) + bytes) / page * page;
+  if (last > first) madvise(const_cast<std::byte*>(data_) + first, last - first, MADV_DONTNEED);
+}
+
 void MappedFile::unmap() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
   data_ = nullptr;

@@ -62,6 +62,8 @@ class MappedFile {
 
   const std::byte* data() const { return data_; }
   std::size_t size() const { return size_; }
+  // Gives back the memory that whole pages of this part of the file take; they can be read again.
+  void forget(const std::byte* begin, std::size_t bytes) const;
 
  private:
   void unmap();

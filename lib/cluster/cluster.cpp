@@ -92,6 +92,7 @@ Json report_on_disk(const std::string& folder) {
 }
 
 Json cluster_store(const ClusterOptions& options) {
+  refuse_encoder_options(options.encoder);
   if (options.inputs.size() != 1) fail_usage("INPUT: one frame store or .npy, or --model with audio");
   const std::filesystem::path path = options.inputs.front();
   const bool array = path.extension() == ".npy";

@@ -4,7 +4,8 @@
 #include "distill/run_folder.h"
 #include "distill/targets.h"
 #include "distill/train.h"
-#include "model/model_folder.h"
+#include "model/checkpoint.h"
+#include "model/tensors.h"
 
 namespace retort {
 namespace {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "distill/builtin_recipes.h"
+#include "model/normalise.h"
 
 namespace retort {
 namespace {
@@ -84,8 +85,8 @@ void check_student(const ModelConfig& student, const std::string& where) {
     fail("{}: hidden {} is no multiple of heads {}", where, student.hidden, student.heads);
   if (student.hidden % student.pos_groups != 0)
     fail("{}: hidden {} is no multiple of pos_groups {}", where, student.hidden, student.pos_groups);
-  if (student.wave_norm != "none" && student.wave_norm != "zscore")
-    fail("{}: wave_norm {} should be none or zscore", where, student.wave_norm);
+  if (!is_wave_norm(student.wave_norm))
+    fail("{}: wave_norm {} is none of {}", where, student.wave_norm, known_wave_norms);
   for (const auto& [name, value] : {std::pair{"hidden_dropout", student.hidden_dropout},
                                     {"attention_dropout", student.attention_dropout},
                                     {"activation_dropout", student.activation_dropout},

@@ -9,6 +9,8 @@
 #include "base/threads.h"
 #include "distill/torch_adamw.h"
 #include "distill/train.h"
+#include "model/model_folder.h"
+#include "model/tensors.h"
 #include "nn/hubert.h"
 #include "nn/torch_device.h"
 

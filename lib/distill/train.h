@@ -9,7 +9,7 @@
 #include "distill/recipe.h"
 #include "distill/run_folder.h"
 #include "distill/targets.h"
-#include "model/model_folder.h"
+#include "model/weights.h"
 
 namespace retort {
 

@@ -11,7 +11,9 @@
 namespace retort {
 namespace {
 
+// Decoded while others are encoded: at most so many utterances and, where they are long, so much audio.
 constexpr std::size_t utterances_ahead = 64;
+constexpr double seconds_ahead = 3600;
 // Batches that are sorted by length together, so that little of each is padding.
 constexpr double batches_per_window = 8;
 
@@ -27,6 +29,24 @@ Loaded load(const Utterance& utterance) {
   } catch (const AudioError& error) {
     return {{}, error};
   }
+}
+
+std::size_t decoded_ahead(const std::vector<Utterance>& utterances, Range range) {
+  double longest = 1;
+  for (std::size_t i = range.begin; i < range.end; ++i)
+    longest = std::max(longest, static_cast<double>(utterances[i].model_samples()) / model_rate);
+  return std::clamp(static_cast<std::size_t>(seconds_ahead / longest), std::size_t{1}, utterances_ahead);
+}
+
+// Cuts the window, in its order, into batches of `count`.
+std::vector<std::vector<std::size_t>> batches_in_order(const std::vector<Loaded>& window, std::size_t count) {
+  std::vector<std::vector<std::size_t>> batches;
+  for (std::size_t i = 0; i < window.size(); ++i) {
+    if (window[i].problem) continue;
+    if (batches.empty() || batches.back().size() == count) batches.emplace_back();
+    batches.back().push_back(i);
+  }
+  return batches;
 }
 
 // Cuts the window, sorted by length, into batches whose padded size is within the seconds allowed.
@@ -58,19 +78,28 @@ void for_each_encoded(const Corpus& corpus, Range range, FrameEncoder& encoder, 
   for (std::size_t i = range.begin; i < range.end; ++i)
     seconds += static_cast<double>(utterances[i].model_samples()) / model_rate;
   Progress progress(job, "s audio", seconds);
-  Prefetcher<Loaded> audio(range.size(), threads > 0 ? threads : available_threads(), utterances_ahead,
+  Prefetcher<Loaded> audio(range.size(), threads > 0 ? threads : available_threads(),
+                           decoded_ahead(utterances, range),
                            [&](std::size_t i) { return load(utterances[range.begin + i]); });
-  const double batch_samples = encoder.batch_seconds() * model_rate;
+  const BatchRule rule = encoder.batches();
+  const double batch_samples = rule.seconds * model_rate;
+  const auto batch_utterances = static_cast<std::size_t>(rule.utterances);
 
   for (std::size_t next = range.begin; next < range.end;) {
     const std::size_t first = next;
     std::vector<Loaded> window;
-    for (double samples = 0; next < range.end && samples < batches_per_window * batch_samples; ++next) {
+    const auto is_full = [&](double samples) {
+      return batch_utterances > 0 ? window.size() == batch_utterances
+                                  : samples >= batches_per_window * batch_samples;
+    };
+    for (double samples = 0; next < range.end && !is_full(samples); ++next) {
       window.push_back(audio.next());
       samples += static_cast<double>(window.back().samples.size());
     }
     std::vector<std::vector<Matrix>> encoded(window.size());
-    for (const std::vector<std::size_t>& batch : batches_by_length(window, batch_samples)) {
+    const auto batches = batch_utterances > 0 ? batches_in_order(window, batch_utterances)
+                                              : batches_by_length(window, batch_samples);
+    for (const std::vector<std::size_t>& batch : batches) {
       throw_if_stopped();
       std::vector<std::vector<float>> waveforms;
       for (const std::size_t item : batch) waveforms.push_back(window[item].samples);

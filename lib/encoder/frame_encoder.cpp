@@ -3,12 +3,14 @@
 #include "audio/fbank.h"
 #include "base/threads.h"
 #include "encoder/model_encoder.h"
+#include "model/normalise.h"
 
 namespace retort {
 namespace {
 
 // Audio that one call spreads over threads, utterance by utterance; more only takes memory.
 constexpr double feature_batch_seconds = 120;
+constexpr double shortest_window = 5;  // seconds; less would be mostly overlap
 
 // mfcc or fbank of each utterance alone.
 class FeatureEncoder : public FrameEncoder {
@@ -26,8 +28,8 @@ class FeatureEncoder : public FrameEncoder {
   }
 
   const std::vector<EncoderOutput>& outputs() const override { return outputs_; }
-  int64_t frames(int64_t samples) const override { return fbank_frames(samples); }
-  double batch_seconds() const override { return feature_batch_seconds; }
+  int64_t frames(std::size_t, int64_t samples) const override { return fbank_frames(samples); }
+  BatchRule batches() const override { return {feature_batch_seconds, 0}; }
 
   std::vector<std::vector<Matrix>> encode(const std::vector<std::vector<float>>& waveforms) override {
     std::vector<std::vector<Matrix>> encoded(waveforms.size());
@@ -57,6 +59,13 @@ class FeatureEncoder : public FrameEncoder {
   std::vector<EncoderOutput> outputs_;
 };
 
+// Whether the options that only models have are at their defaults.
+bool is_plain(const EncoderOptions& options) {
+  const EncoderOptions defaults;
+  return options.window == defaults.window && options.batching == defaults.batching &&
+         options.batch == defaults.batch && options.wave_norm.empty() && !options.force;
+}
+
 // An option that would do nothing is refused.
 void check_feature_options(const EncoderOptions& options) {
   const EncoderOptions defaults;
@@ -66,6 +75,24 @@ void check_feature_options(const EncoderOptions& options) {
     fail_usage("--mel-bins {}: is of --model fbank only", options.mel_bins);
   if (options.deltas != defaults.deltas && options.model != "mfcc")
     fail_usage("--deltas {}: is of --model mfcc only", options.deltas);
+  if (is_feature_name(options.model) && !is_plain(options))
+    fail_usage("--window, --batching, --batch, --wave-norm and --force are of models, not of {}",
+               options.model);
+}
+
+void check_model_options(const EncoderOptions& options) {
+  if (options.batching != "exact" && options.batching != "compat")
+    fail_usage("--batching {}: should be exact or compat", options.batching);
+  if (options.batching == "compat" && options.batch < 1)
+    fail_usage("--batching compat: say with --batch how many utterances are padded together");
+  if (options.batching == "exact" && options.batch != 0)
+    fail_usage("--batch {}: is of --batching compat; exact batches change no feature", options.batch);
+  if (options.window != 0 && options.window < shortest_window)
+    fail_usage("--window {}: should be 0 (none) or at least {} seconds", options.window, shortest_window);
+  if (!options.wave_norm.empty() && !is_wave_norm(options.wave_norm))
+    fail_usage("--wave-norm {}: is none of {}", options.wave_norm, known_wave_norms);
+  if (options.force && options.wave_norm.empty())
+    fail_usage("--force: goes with --wave-norm, which is not given");
 }
 
 }  // namespace
@@ -82,8 +109,14 @@ bool has_model_encoder() {
 #endif
 }
 
+void refuse_encoder_options(const EncoderOptions& options) {
+  if (!options.layers.empty() || !is_plain(options))
+    fail_usage("--layer, --window, --batching, --batch, --wave-norm and --force need --model");
+}
+
 std::unique_ptr<FrameEncoder> make_frame_encoder(const EncoderOptions& options) {
   check_feature_options(options);
+  check_model_options(options);
   if (is_feature_name(options.model)) return std::make_unique<FeatureEncoder>(options);
 #ifdef RETORT_WITH_TORCH
   return make_model_encoder(options);

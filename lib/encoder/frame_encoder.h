@@ -19,6 +19,14 @@ struct EncoderOptions {
   int threads = 0;             // 0: all
   int mel_bins = 80;           // of fbank, 4 to 256
   bool deltas = true;          // of mfcc: append first and second differences
+  // Utterances longer than this many seconds are encoded in overlapping windows of this length; 0: never.
+  double window = 60;
+  // exact: an utterance gives what it gives alone. compat: batches are padded, and models with GroupNorm see
+  // the padding, as they do in the Python tools.
+  std::string batching = "exact";
+  int batch = 0;          // of compat: utterances per batch, in corpus order
+  std::string wave_norm;  // waveform normalisation (model/normalise.h); empty: the model's own
+  bool force = false;     // allow a wave_norm that is not the model's own
 };
 
 // What a tapped layer yields.
@@ -28,21 +36,26 @@ struct EncoderOutput {
   int hop = 320;
 };
 
+// How audio is put together for one call.
+struct BatchRule {
+  double seconds = 0;  // at most, padding included; utterances of similar length go together
+  int utterances = 0;  // where positive: this many, in the order in which they come
+};
+
 class FrameEncoder {
  public:
   virtual ~FrameEncoder() = default;
 
   // In the order asked for.
   virtual const std::vector<EncoderOutput>& outputs() const = 0;
-  // Frames of one utterance of this many samples.
-  virtual int64_t frames(int64_t samples) const = 0;
+  // Frames of one utterance of this many samples at output o.
+  virtual int64_t frames(std::size_t output, int64_t samples) const = 0;
   // result[u][o]: the frames of waveform u at output o. Each utterance gets exactly (to rounding) what it
   // gets alone.
   virtual std::vector<std::vector<Matrix>> encode(const std::vector<std::vector<float>>& waveforms) = 0;
   // Origin of output o, its corpus left empty.
   virtual FrameOrigin origin(std::size_t output) const = 0;
-  // Seconds of audio that one call should get at most on this device.
-  virtual double batch_seconds() const = 0;
+  virtual BatchRule batches() const = 0;
 };
 
 // Whether this names filter bank features instead of a model folder.
@@ -50,6 +63,9 @@ bool is_feature_name(const std::string& model);
 
 // Whether this build can encode with a model folder, which takes LibTorch.
 bool has_model_encoder();
+
+// A usage Error if any option is given that only acts with a model; for tools that read stored frames too.
+void refuse_encoder_options(const EncoderOptions& options);
 
 // A usage Error for options that do not go with the model.
 std::unique_ptr<FrameEncoder> make_frame_encoder(const EncoderOptions& options);

@@ -11,7 +11,7 @@
 #include "corpus/corpus.h"
 #include "encoder/audio_frames.h"
 #include "evaluate/probe_training.h"
-#include "model/model_folder.h"
+#include "model/checkpoint.h"
 
 namespace retort {
 namespace {
@@ -60,9 +60,10 @@ Split split_of(const Utterance& utterance, const std::string& split_by) {
   return tenth < 8 ? Split::train : tenth == 8 ? Split::dev : Split::test;
 }
 
-std::string all_layers(const std::string& model) {
+// All inputs and outputs of the blocks.
+std::string block_layers(const std::string& model) {
   std::string layers = "enc0";
-  const int count = read_model_config(model).layers;
+  const int count = read_config(model).layers;
   for (int layer = 1; layer <= count; ++layer) layers += fmt::format(",enc{}", layer);
   return layers;
 }
@@ -202,7 +203,7 @@ std::string run_probe(const ProbeOptions& options) {
   const Examples examples = examples_of(corpus, options);
   EncoderOptions encoder_options = options.encoder;
   if (encoder_options.layers.empty() && !is_feature_name(encoder_options.model))
-    encoder_options.layers = all_layers(encoder_options.model);
+    encoder_options.layers = block_layers(encoder_options.model);
   const std::unique_ptr<FrameEncoder> encoder = make_frame_encoder(encoder_options);
   const Json job = {
       {"task", "probe"},

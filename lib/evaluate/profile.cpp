@@ -8,7 +8,7 @@
 #include "base/random.h"
 #include "base/threads.h"
 #include "encoder/frame_encoder.h"
-#include "model/model_folder.h"
+#include "model/checkpoint.h"
 #include "model/tensors.h"
 
 namespace retort {

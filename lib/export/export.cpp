@@ -11,7 +11,9 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "encoder/frame_encoder.h"
+#include "model/checkpoint.h"
 #include "model/model_folder.h"
+#include "model/tensors.h"
 #include "store/half.h"
 
 namespace retort {
@@ -24,10 +26,12 @@ constexpr double f16_tolerance = 2e-2;
 
 // The model as it will be read back: without heads, values as the file's type holds them.
 ModelWeights exported_weights(ModelWeights model, const std::string& dtype) {
+  for (const TensorSpec& spec : model_tensors(model.config))
+    if (spec.role == TensorRole::head) model.tensors.erase(spec.name);
   model.config.final_dim = 0;
   model.config.classes = 0;
-  for (const char* head : {"final_proj.weight", "final_proj.bias", "label_embeddings"})
-    model.tensors.erase(head);
+  model.config.prediction = {};
+  if (model.config.wave_norm == "zscore") model.config.wave_norm = "zscore-hf";  // all that its form can say
   if (dtype == "f32") return model;
   for (auto& [name, tensor] : model.tensors) {
     for (float& value : tensor.values) {
@@ -37,25 +41,6 @@ ModelWeights exported_weights(ModelWeights model, const std::string& dtype) {
     }
   }
   return model;
-}
-
-// Says where two models differ; empty where they do not.
-std::string difference(const ModelWeights& written, const ModelWeights& expected) {
-  const std::string config =
-      first_difference(hf_config_json(written.config), hf_config_json(expected.config));
-  if (!config.empty()) return "config.json: " + config;
-  if (written.config.wave_norm != expected.config.wave_norm) {
-    return fmt::format("waveform normalisation: {}, expected {}", written.config.wave_norm,
-                       expected.config.wave_norm);
-  }
-  for (const auto& [name, tensor] : expected.tensors) {
-    const auto found = written.tensors.find(name);
-    if (found == written.tensors.end()) return fmt::format("tensor {} is missing", name);
-    if (found->second.shape != tensor.shape || found->second.values != tensor.values) {
-      return fmt::format("tensor {} has other values", name);
-    }
-  }
-  return "";
 }
 
 // Two seconds of a rising tone with a little noise, the same on every machine.
@@ -72,10 +57,13 @@ std::vector<float> synthetic_waveform() {
   return samples;
 }
 
+// Of a waveform that is taken as it is, since the two forms may normalise differently.
 Matrix final_features(const std::string& model, int threads) {
   EncoderOptions options;
   options.model = model;
   options.layers = "final";
+  options.wave_norm = "none";
+  options.force = true;
   options.threads = threads;
   return make_frame_encoder(options)->encode({synthetic_waveform()}).front().front();
 }
@@ -108,48 +96,21 @@ void verify_features(const ExportOptions& options, const std::filesystem::path& 
   log_info("export", "features of a synthetic waveform: at most {:.2g} of their RMS away", distance);
 }
 
-// True where the output is this very export. Anything else there is an Error, unless it is a model to be
-// overwritten.
-bool is_done(const ExportOptions& options, const ModelWeights& expected) {
-  const std::filesystem::path output = options.output;
-  if (!std::filesystem::exists(output)) return false;
-  if (!std::filesystem::exists(output / "config.json")) {
-    fail("{}: it exists and is no model folder; name another output", options.output);
-  }
-  if (options.overwrite) return false;
-  std::string differs;
-  try {
-    differs = difference(read_model(output), expected);
-  } catch (const Error& error) {
-    differs = error.what();
-  }
-  if (!differs.empty())
-    fail("{}: it exists and is another export ({}); --overwrite replaces it", options.output, differs);
-  return true;
-}
-
 }  // namespace
 
 void run_export(const ExportOptions& options) {
   if (options.to != "hf") fail_usage("--to {}: should be hf", options.to);
   const ModelWeights model = exported_weights(read_model(options.model), options.dtype);
-  if (is_done(options, model)) {
+  if (holds_model(options.output, model, options.overwrite)) {
     log_info("export", "{} is there already: nothing to do", options.output);
     return;
   }
-  const std::filesystem::path temporary = options.output + ".tmp";
-  std::filesystem::remove_all(temporary);
-  try {
-    write_hf_model(temporary, model, options.dtype);
-    const std::string differs = difference(read_model(temporary), model);
+  make_model_folder(options.output, [&](const std::filesystem::path& folder) {
+    write_hf_model(folder, model, options.dtype);
+    const std::string differs = model_difference(read_model_folder(folder), model);
     if (!differs.empty()) fail("{}: what was written reads back differently: {}", options.output, differs);
-    verify_features(options, temporary);
-  } catch (...) {
-    std::filesystem::remove_all(temporary);
-    throw;
-  }
-  if (options.overwrite) std::filesystem::remove_all(options.output);
-  std::filesystem::rename(temporary, options.output);
+    verify_features(options, folder);
+  });
   log_info("export", "{}: {} tensors as {}, model {}", options.output, model.tensors.size(), options.dtype,
            model.hash());
 }

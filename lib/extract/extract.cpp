@@ -39,9 +39,13 @@ std::vector<Target> make_targets(const ExtractOptions& options, const FrameEncod
 
 void log_plan(const ExtractOptions& options, const FrameEncoder& encoder, const Corpus& corpus, Range range) {
   int64_t frames = 0, values = 0;
-  for (std::size_t i = range.begin; i < range.end; ++i)
-    frames += encoder.frames(corpus.utterances()[i].model_samples());
-  for (const EncoderOutput& output : encoder.outputs()) values += frames * output.dim;
+  for (std::size_t output = 0; output < encoder.outputs().size(); ++output) {
+    int64_t rows = 0;
+    for (std::size_t i = range.begin; i < range.end; ++i)
+      rows += encoder.frames(output, corpus.utterances()[i].model_samples());
+    frames = std::max(frames, rows);
+    values += rows * encoder.outputs()[output].dim;
+  }
   log_info("extract", "{} utterances, {} frames, {} bytes of values into {}", range.size(), frames,
            values * (options.dtype == "f32" ? 4 : 2), options.output);
 }

@@ -4,7 +4,8 @@
 
 #include "base/files.h"
 #include "corpus/corpus.h"
-#include "model/model_folder.h"
+#include "model/checkpoint.h"
+#include "model/tensors.h"
 #include "store/codebook.h"
 #include "store/frame_store.h"
 #include "store/npy.h"

@@ -70,6 +70,7 @@ class Labeller {
 };
 
 void label_store(const LabelOptions& options, const Shard& shard, Labeller& labeller) {
+  refuse_encoder_options(options.encoder);
   if (options.inputs.size() != 1) fail_usage("INPUT: one frame store or .npy, or --model with audio");
   const std::filesystem::path path = options.inputs.front();
   const FrameStore store = path.extension() == ".npy" ? FrameStore::open_npy(path) : FrameStore::open(path);

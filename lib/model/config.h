@@ -18,8 +18,33 @@ struct ConvLayerShape {
 
 enum class ConvNorm { group, layer };  // GroupNorm in block 0 only, or LayerNorm in every block
 
+// What tells the encoder where a frame stands.
+enum class PositionalForm {
+  weight_norm,  // one wide grouped convolution, its weight normalised (HuBERT, wav2vec 2.0, WavLM)
+  batch_norm,   // the same behind a BatchNorm, without weight norm (conv_pos_batch_norm)
+  stacked,      // several narrower ones, each with a LayerNorm without parameters (data2vec)
+};
+
+// Outputs that learned to be a teacher's layers.
+struct PredictionHeads {
+  enum class Kind {
+    none,
+    split,      // DistilHuBERT: one linear layer for all heads, GELU, then a linear layer each (SplitLinear)
+    upsampled,  // FitHuBERT: head i doubles the frame rate of block i and projects it
+  };
+  Kind kind = Kind::none;
+  std::vector<int> layers;  // the teacher's layers, as head names count them
+  int dim = 0;              // the teacher's width
+  int inner = 0;            // of split: values per head after the first linear layer
+
+  bool operator==(const PredictionHeads&) const = default;
+};
+
 // Field for field what HF calls hubert; defaults are HuBERT Base.
 struct ModelConfig {
+  // HF's model_type: hubert, wav2vec2, wavlm, data2vec-audio; or fithubert, which is Retort's own. What is
+  // computed follows from the fields below, not from the name.
+  std::string type = "hubert";
   std::vector<ConvLayerShape> conv = {{512, 10, 5}, {512, 3, 2}, {512, 3, 2}, {512, 3, 2},
                                       {512, 3, 2},  {512, 2, 2}, {512, 2, 2}};
   ConvNorm conv_norm = ConvNorm::group;
@@ -29,9 +54,14 @@ struct ModelConfig {
   int layers = 12;
   int heads = 12;
   int ffn = 3072;
+  PositionalForm positional = PositionalForm::weight_norm;
   int pos_kernel = 128;
   int pos_groups = 16;
-  bool pre_norm = false;  // do_stable_layer_norm
+  int pos_depth = 1;            // convolutions of the stacked form
+  int relative_buckets = 0;     // WavLM's gated relative position bias; 0: none
+  int relative_distance = 800;  // of the last bucket
+  int time_reduction = 1;       // 2: a convolution before the first block halves the frame rate (FitHuBERT)
+  bool pre_norm = false;        // do_stable_layer_norm
   double norm_eps = 1e-5;
   double hidden_dropout = 0.1;
   double attention_dropout = 0.1;
@@ -40,15 +70,24 @@ struct ModelConfig {
   double layerdrop = 0.1;
   bool mask_embedding = true;  // masked_spec_embed exists (mask_time_prob > 0 or mask_feature_prob > 0)
   // Pre-training heads; Retort's own, in retort.json. 0: the model has none.
-  int final_dim = 0;               // width of final_proj's output and of the label embeddings
-  int classes = 0;                 // K
-  std::string wave_norm = "none";  // "none" or "zscore": what the waveform needs before the model
+  int final_dim = 0;  // width of final_proj's output and of the label embeddings
+  int classes = 0;    // K
+  PredictionHeads prediction;
+  std::string wave_norm = "none";  // what the waveform needs before the model (model/normalise.h)
 
-  int stride() const;           // samples per frame
+  int stride() const;           // samples per frame of the conv stack
   int receptive_field() const;  // samples one frame sees of the waveform (conv stack)
   // Frames of `samples` samples at 16 kHz; 0 where there are too few.
   int64_t frames(int64_t samples) const;
+  // Frames of the encoder's blocks for these frames of the conv stack: fewer behind a time reduction.
+  int64_t block_frames(int64_t conv_frames) const { return conv_frames / time_reduction; }
 };
+
+// An Error starting with `where` if no network can have these numbers.
+void check_model_config(const ModelConfig& config, const std::string& where);
+
+// fairseq's rule: a stack with LayerNorm was trained on normalised waveforms, one with GroupNorm on raw ones.
+std::string usual_wave_norm(ConvNorm norm);
 
 // Parses config.json (+ preprocessor_config.json and retort.json beside it) of a model folder. Unknown keys
 // of config.json are ignored, as transformers does; a model_type or activation that is not supported is an
@@ -57,5 +96,6 @@ ModelConfig read_model_config(const std::filesystem::path& folder);
 
 Json hf_config_json(const ModelConfig& config);     // config.json
 Json preprocessor_json(const ModelConfig& config);  // preprocessor_config.json
+Json own_config_json(const ModelConfig& config);    // what retort.json says of the config
 
 }  // namespace retort

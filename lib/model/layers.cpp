@@ -11,7 +11,9 @@ namespace retort {
 namespace {
 
 std::string known_layers(const ModelConfig& config) {
-  return fmt::format("conv, proj, enc0 to enc{}, final", config.layers);
+  std::string known = fmt::format("conv, proj, enc0 to enc{}, final", config.layers);
+  for (const int layer : config.prediction.layers) known += fmt::format(", head{}", layer);
+  return known;
 }
 
 [[noreturn]] void refuse(const std::string& text, const ModelConfig& config) {
@@ -37,10 +39,22 @@ Layer block_output(int index, int lowest, const std::string& text, const ModelCo
   return {Layer::Kind::enc, index};
 }
 
-// A state of transformers' (or s3prl's) list of them, whose last is normalised in pre-norm models.
+// A state of transformers' list of them, whose last is normalised in pre-norm models.
 Layer hidden_state(int index, const std::string& text, const ModelConfig& config) {
   if (config.pre_norm && index == config.layers) return {Layer::Kind::final, 0};
   return block_output(index, 0, text, config);
+}
+
+// The same list in s3prl, but for DistilHuBERT: its upstream begins with the projection and ends with the
+// heads. What FitHuBERT's own upstream lists has no frame rate in common, so it is not guessed at.
+Layer s3prl_state(int index, const std::string& text, const ModelConfig& config) {
+  const PredictionHeads& heads = config.prediction;
+  if (heads.kind == PredictionHeads::Kind::none) return hidden_state(index, text, config);
+  if (heads.kind == PredictionHeads::Kind::upsampled) refuse(text, config);
+  if (index == 0) return {Layer::Kind::proj, 0};
+  const auto head = static_cast<size_t>(index - config.layers - 1);
+  if (index > config.layers && head < heads.layers.size()) return {Layer::Kind::head, heads.layers[head]};
+  return block_output(index, 1, text, config);
 }
 
 }  // namespace
@@ -55,6 +69,8 @@ std::string Layer::name() const {
       return fmt::format("enc{}", index);
     case Kind::final:
       return "final";
+    case Kind::head:
+      return fmt::format("head{}", index);
   }
   return "";
 }
@@ -66,9 +82,15 @@ Layer parse_layer(const std::string& text, const ModelConfig& config) {
   const auto index_after = [&](std::string_view prefix) {
     return parse_index(std::string_view(text).substr(prefix.size()), text, config);
   };
+  if (text.starts_with("head")) {
+    const int index = index_after("head");
+    const std::vector<int>& heads = config.prediction.layers;
+    if (std::find(heads.begin(), heads.end(), index) == heads.end()) refuse(text, config);
+    return {Layer::Kind::head, index};
+  }
   if (text.starts_with("enc")) return block_output(index_after("enc"), 0, text, config);
   if (text.starts_with("hf:")) return hidden_state(index_after("hf:"), text, config);
-  if (text.starts_with("s3prl:")) return hidden_state(index_after("s3prl:"), text, config);
+  if (text.starts_with("s3prl:")) return s3prl_state(index_after("s3prl:"), text, config);
   if (text.starts_with("fairseq:")) return block_output(index_after("fairseq:"), 1, text, config);
   if (text.starts_with("torchaudio:")) return block_output(index_after("torchaudio:") + 1, 1, text, config);
   if (text.starts_with('-')) parse_index(text, text, config);
@@ -76,6 +98,7 @@ Layer parse_layer(const std::string& text, const ModelConfig& config) {
 }
 
 std::vector<Layer> parse_layers(const std::string& text, const ModelConfig& config) {
+  if (text == "all") return all_layers(config);
   std::vector<Layer> layers;
   size_t begin = 0;
   while (begin <= text.size()) {
@@ -90,8 +113,37 @@ std::vector<Layer> parse_layers(const std::string& text, const ModelConfig& conf
   return layers;
 }
 
+std::vector<Layer> all_layers(const ModelConfig& config) {
+  std::vector<Layer> layers = {{Layer::Kind::conv, 0}, {Layer::Kind::proj, 0}};
+  for (int i = 0; i <= config.layers; ++i) layers.push_back({Layer::Kind::enc, i});
+  layers.push_back({Layer::Kind::final, 0});
+  for (const int layer : config.prediction.layers) layers.push_back({Layer::Kind::head, layer});
+  return layers;
+}
+
 int layer_dim(const Layer& layer, const ModelConfig& config) {
-  return layer.kind == Layer::Kind::conv ? config.conv.back().channels : config.hidden;
+  if (layer.kind == Layer::Kind::conv) return config.conv.back().channels;
+  return layer.kind == Layer::Kind::head ? config.prediction.dim : config.hidden;
+}
+
+namespace {
+
+bool is_behind_time_reduction(const Layer& layer) {
+  return layer.kind == Layer::Kind::enc || layer.kind == Layer::Kind::final;
+}
+
+}  // namespace
+
+int layer_hop(const Layer& layer, const ModelConfig& config) {
+  return is_behind_time_reduction(layer) ? config.stride() * config.time_reduction : config.stride();
+}
+
+int64_t layer_frames(const Layer& layer, const ModelConfig& config, int64_t samples) {
+  const int64_t frames = config.frames(samples);
+  if (is_behind_time_reduction(layer)) return config.block_frames(frames);
+  // Upsampled heads make two frames of each that the time reduction left.
+  const bool upsampled = layer.kind == Layer::Kind::head;
+  return upsampled ? config.block_frames(frames) * config.time_reduction : frames;
 }
 
 }  // namespace retort

@@ -2,35 +2,16 @@
 #pragma once
 
 #include <filesystem>
-#include <map>
+#include <functional>
 #include <string>
-#include <vector>
 
-#include "base/json.h"
-#include "model/config.h"
-#include "model/tensors.h"
+#include "model/weights.h"
 
 namespace retort {
 
-struct NamedTensor {
-  std::vector<int64_t> shape;
-  std::vector<float> values;
-};
-
-// A model in memory, independent of any tensor library.
-struct ModelWeights {
-  ModelConfig config;
-  std::map<std::string, NamedTensor> tensors;  // canonical names, exactly those of model_tensors(config)
-  Json provenance = Json::object();  // what retort.json says of its making (recipe, teacher, labels, steps)
-
-  // Identity of the encoder: over names, shapes and f32 bytes of all tensors but heads and mask embedding,
-  // which some formats drop and which shape no feature.
-  std::string hash() const;
-};
-
-// Reads a folder; names every tensor that is missing, extra or of wrong shape in one line. Either spelling of
-// the weight norm is accepted, with or without the "hubert." prefix; a missing mask embedding is tolerated.
-ModelWeights read_model(const std::filesystem::path& folder);
+// Reads a folder: model.safetensors, several of them with an index, or pytorch_model.bin likewise. Either
+// spelling of the weight norm is accepted, with or without the "hubert." prefix.
+ModelWeights read_model_folder(const std::filesystem::path& folder);
 
 // Writes a folder that transformers can load too, retort.json and heads included. Files that are there are
 // replaced.
@@ -38,5 +19,17 @@ void write_model(const std::filesystem::path& folder, const ModelWeights& model)
 
 // The part of it that transformers knows, with weights as "f32" or "f16".
 void write_hf_model(const std::filesystem::path& folder, const ModelWeights& model, const std::string& dtype);
+
+// Says where two models differ, in config or tensors; empty where they do not.
+std::string model_difference(const ModelWeights& one, const ModelWeights& expected);
+
+// True where the folder holds this very model, so that there is nothing to do. Anything else there is an
+// Error, unless it is a model folder that may be overwritten.
+bool holds_model(const std::filesystem::path& folder, const ModelWeights& expected, bool overwrite);
+
+// Lets `write` make the folder under a temporary name, then puts it in the place of what is there. Where
+// `write` throws, nothing is left of it.
+void make_model_folder(const std::filesystem::path& folder,
+                       const std::function<void(const std::filesystem::path&)>& write);
 
 }  // namespace retort

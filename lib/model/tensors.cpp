@@ -14,11 +14,13 @@ class TensorList {
     add_conv_stack();
     add_projection();
     if (config_.mask_embedding) add("masked_spec_embed", {config_.hidden}, TensorRole::mask);
-    add_positional_conv();
+    add_positions();
     if (!config_.pre_norm) add_norm("encoder.layer_norm", config_.hidden, TensorRole::encoder);
-    for (int i = 0; i < config_.layers; ++i) add_block(fmt::format("encoder.layers.{}", i));
+    if (config_.time_reduction > 1) add_time_reduction();
+    for (int i = 0; i < config_.layers; ++i) add_block(fmt::format("encoder.layers.{}", i), i == 0);
     if (config_.pre_norm) add_norm("encoder.layer_norm", config_.hidden, TensorRole::encoder);
     add_label_head();
+    add_prediction_heads();
     return std::move(specs_);
   }
 
@@ -54,20 +56,55 @@ class TensorList {
     add_linear("feature_projection.projection", in, config_.hidden, TensorRole::projection);
   }
 
-  // The weight is kept as direction (weight_v) and one length per tap of the kernel (weight_g).
-  void add_positional_conv() {
-    const std::string name = "encoder.pos_conv_embed.conv";
-    add(name + ".bias", {config_.hidden}, TensorRole::positional);
-    add(name + ".weight_g", {1, 1, config_.pos_kernel}, TensorRole::positional);
-    add(name + ".weight_v", {config_.hidden, config_.hidden / config_.pos_groups, config_.pos_kernel},
-        TensorRole::positional);
+  void add_positions() {
+    const std::string name = "encoder.pos_conv_embed";
+    const std::vector<int64_t> kernel = {config_.hidden, config_.hidden / config_.pos_groups,
+                                         config_.pos_kernel};
+    switch (config_.positional) {
+      case PositionalForm::weight_norm:  // kept as direction (weight_v) and one length per tap (weight_g)
+        add(name + ".conv.bias", {config_.hidden}, TensorRole::positional);
+        add(name + ".conv.weight_g", {1, 1, config_.pos_kernel}, TensorRole::positional);
+        add(name + ".conv.weight_v", kernel, TensorRole::positional);
+        return;
+      case PositionalForm::batch_norm:
+        add_norm(name + ".batch_norm", config_.hidden, TensorRole::positional);
+        for (const char* statistic : {".batch_norm.running_mean", ".batch_norm.running_var"})
+          specs_.push_back({name + statistic, {config_.hidden}, TensorRole::positional, false});
+        add(name + ".conv.bias", {config_.hidden}, TensorRole::positional);
+        add(name + ".conv.weight", kernel, TensorRole::positional);
+        return;
+      case PositionalForm::stacked:
+        for (int i = 0; i < config_.pos_depth; ++i) {
+          const std::string conv = fmt::format("{}.layers.{}.conv", name, i);
+          add(conv + ".bias", {config_.hidden}, TensorRole::positional);
+          add(conv + ".weight", kernel, TensorRole::positional);
+        }
+        return;
+    }
   }
 
-  void add_block(const std::string& name) {
+  void add_time_reduction() {
+    add("encoder.time_reduction.weight", {config_.hidden, config_.hidden, config_.time_reduction},
+        TensorRole::encoder);
+    add("encoder.time_reduction.bias", {config_.hidden}, TensorRole::encoder);
+  }
+
+  // WavLM's blocks have a gate each, and one table of distances, which is the first one's.
+  void add_relative_positions(const std::string& attention, bool first) {
+    if (config_.relative_buckets == 0) return;
+    add(attention + ".gru_rel_pos_const", {1, config_.heads, 1, 1}, TensorRole::encoder);
+    add_linear(attention + ".gru_rel_pos_linear", config_.hidden / config_.heads, 8, TensorRole::encoder);
+    if (first)
+      add(attention + ".rel_attn_embed.weight", {config_.relative_buckets, config_.heads},
+          TensorRole::encoder);
+  }
+
+  void add_block(const std::string& name, bool first) {
     for (const char* part : {"q", "k", "v", "out"}) {
       add_linear(fmt::format("{}.attention.{}_proj", name, part), config_.hidden, config_.hidden,
                  TensorRole::encoder);
     }
+    add_relative_positions(name + ".attention", first);
     add_norm(name + ".layer_norm", config_.hidden, TensorRole::encoder);
     add_linear(name + ".feed_forward.intermediate_dense", config_.hidden, config_.ffn, TensorRole::encoder);
     add_linear(name + ".feed_forward.output_dense", config_.ffn, config_.hidden, TensorRole::encoder);
@@ -78,6 +115,25 @@ class TensorList {
     if (config_.classes == 0) return;
     add_linear("final_proj", config_.hidden, config_.final_dim, TensorRole::head);
     add("label_embeddings", {config_.classes, config_.final_dim}, TensorRole::head);
+  }
+
+  void add_prediction_heads() {
+    const PredictionHeads& heads = config_.prediction;
+    const auto count = static_cast<int64_t>(heads.layers.size());
+    if (heads.kind == PredictionHeads::Kind::split) {
+      add_linear("heads.inner", config_.hidden, heads.inner * count, TensorRole::head);
+      add("heads.split.weight", {count, heads.inner, heads.dim}, TensorRole::head);  // x times weight
+      add("heads.split.bias", {count, heads.dim}, TensorRole::head);
+    } else if (heads.kind == PredictionHeads::Kind::upsampled) {
+      for (const int layer : heads.layers) {
+        const std::string name = fmt::format("heads.{}", layer);
+        add(name + ".upsampler.weight", {config_.hidden, config_.hidden, config_.time_reduction},
+            TensorRole::head);
+        add(name + ".upsampler.bias", {config_.hidden}, TensorRole::head);
+        if (config_.hidden != heads.dim)
+          add_linear(name + ".projection", config_.hidden, heads.dim, TensorRole::head);
+      }
+    }
   }
 
   const ModelConfig& config_;
@@ -117,6 +173,7 @@ std::vector<TensorSpec> model_tensors(const ModelConfig& config) {
 ParameterCount count_parameters(const ModelConfig& config) {
   ParameterCount count;
   for (const TensorSpec& spec : model_tensors(config)) {
+    if (!spec.trained) continue;
     count.by_role[role_name(spec.role)] += spec.count();
     count.total += spec.count();
     if (spec.role != TensorRole::head) count.backbone += spec.count();
@@ -143,10 +200,13 @@ MacCount count_macs(const ModelConfig& config, int64_t samples) {
   add("projection", frames * in * width);
   // An even kernel computes one frame more than it keeps.
   const int64_t positions = frames == 0 ? 0 : frames + (config.pos_kernel % 2 == 0 ? 1 : 0);
-  add("positional", positions * width * (width / config.pos_groups) * config.pos_kernel);
-  add("attention-linear", layers * frames * 4 * width * width);
-  add("attention-product", layers * 2 * frames * frames * width);
-  add("feed-forward", layers * frames * 2 * width * config.ffn);
+  add("positional", config.pos_depth * positions * width * (width / config.pos_groups) * config.pos_kernel);
+  const int64_t attended = config.block_frames(frames);
+  if (config.time_reduction > 1) add("time-reduction", attended * width * width * config.time_reduction);
+  add("attention-linear", layers * attended * 4 * width * width);
+  add("attention-product", layers * 2 * attended * attended * width);
+  if (config.relative_buckets > 0) add("attention-gate", layers * attended * 8 * width);
+  add("feed-forward", layers * attended * 2 * width * config.ffn);
   return macs;
 }
 

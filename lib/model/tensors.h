@@ -17,6 +17,7 @@ struct TensorSpec {
   std::string name;  // Hugging Face's, with weight_g/weight_v for the positional convolution
   std::vector<int64_t> shape;
   TensorRole role = TensorRole::encoder;
+  bool trained = true;  // false: statistics that training gathers, no parameter
 
   int64_t count() const;
 };

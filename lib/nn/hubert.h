@@ -1,6 +1,6 @@
-// The HuBERT network as a LibTorch module: conv stack, projection, positional convolution, transformer, label
-// head. Parameters carry the names of model/tensors.h, so state moves to and from ModelWeights without a
-// table.
+// HuBERT and its kin (wav2vec 2.0, WavLM, data2vec-audio, DistilHuBERT, FitHuBERT) as a LibTorch module: conv
+// stack, projection, positions, transformer, heads. Parameters carry the names of model/tensors.h, so state
+// moves to and from ModelWeights without a table.
 #pragma once
 
 #include <torch/torch.h>
@@ -9,8 +9,9 @@
 #include <vector>
 
 #include "model/config.h"
-#include "model/model_folder.h"
 #include "model/normalise.h"
+#include "model/weights.h"
+#include "nn/torch_conv_frames.h"
 
 namespace retort {
 
@@ -26,16 +27,22 @@ struct HubertForwardOptions {
   // Also return the mean square of the conv stack's output over valid frames, as a scalar (fairseq's
   // features_pen).
   bool feature_penalty = false;
+  // Also compute the prediction heads; takes all blocks.
+  bool prediction_heads = false;
 };
 
 struct HubertStates {
   at::Tensor conv;  // (batch, frames, conv channels), before any norm of the projection
                     // (frames after an utterance's end hold finite values without meaning, everywhere)
   at::Tensor proj;  // (batch, frames, hidden), after the projection, before masking
-  std::vector<at::Tensor> enc;  // enc[0]: input of the first block; enc[i]: output of block i
-  at::Tensor final;             // after the last norm; undefined where last_block stopped earlier
-  std::vector<int64_t> frames;  // valid frames of each utterance
-  at::Tensor feature_penalty;   // undefined unless asked for
+  // enc[0]: input of the first block; enc[i]: output of block i. A time reduction leaves fewer frames from
+  // here on.
+  std::vector<at::Tensor> enc;
+  at::Tensor final;                   // after the last norm; undefined where last_block stopped earlier
+  std::vector<at::Tensor> heads;      // a teacher's layer each; empty unless asked for
+  std::vector<int64_t> frames;        // valid frames of each utterance in conv and proj
+  std::vector<int64_t> block_frames;  // and in enc and final
+  at::Tensor feature_penalty;         // undefined unless asked for
 };
 
 class HubertModelImpl : public torch::nn::Module {
@@ -52,6 +59,14 @@ class HubertModelImpl : public torch::nn::Module {
   HubertStates forward(const at::Tensor& waveforms, const std::vector<int64_t>& lengths,
                        const HubertForwardOptions& options = {});
 
+  // What forward() computes from the conv stack's output on, of one utterance: frames (1, frames, conv
+  // channels).
+  HubertStates forward_frames(const at::Tensor& frames, const HubertForwardOptions& options = {});
+
+  // Runs of the conv stack's output for one long waveform (samples) that must outlive the result, without
+  // gradient; norms over time see all of it.
+  ConvFrames conv_frames(const at::Tensor& waveform) const;
+
   // Cosine logits of hidden states (..., hidden) against the label embeddings, over temperature 0.1: (...,
   // classes).
   at::Tensor label_logits(const at::Tensor& states);
@@ -65,6 +80,10 @@ class HubertModelImpl : public torch::nn::Module {
 
  private:
   struct Network;
+
+  // Everything behind the conv stack, whose output and frame counts `states` holds.
+  void encode(HubertStates& states, const HubertForwardOptions& options);
+  at::Tensor reduce_time(const at::Tensor& x) const;
 
   ModelConfig config_;
   std::unique_ptr<Network> network_;

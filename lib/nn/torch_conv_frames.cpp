@@ -8,38 +8,19 @@ namespace {
 // Frames computed at a time. More makes larger products, fewer fit the cache.
 constexpr int64_t frames_per_piece = 128;
 
-// The first convolution as a product: rows (frames, kernel) minus `centre`, times weight (kernel, channels),
-// plus bias.
-struct FirstConv {
-  at::Tensor centre;  // (kernel); undefined: none
-  at::Tensor weight;
-  at::Tensor bias;  // undefined: none
-};
+// Rows of patches that are summed up at a time, so that hours of audio take no more memory than minutes.
+constexpr int64_t rows_per_sum = 1 << 20;
 
 // What the first convolution sees of the waveform for each of its outputs: (outputs, kernel), a view.
 at::Tensor patches(const ConvBlock& block, const at::Tensor& waveform) {
   return waveform.unfold(0, block.shape.kernel, block.shape.stride);
 }
 
-// Mean and variance of every channel follow from mean and covariance of the patches, so that the norm becomes
-// a factor of the weights and the patches' mean: no pass over the (long) outputs. In double, since
-// covariances cancel.
-FirstConv fold_norm_over_time(const ConvBlock& block, const at::Tensor& waveform) {
-  const at::Tensor rows = patches(block, waveform).to(at::kDouble);
-  const at::Tensor centre = rows.mean(at::IntArrayRef{0});
-  const at::Tensor centred = rows - centre;
-  const at::Tensor covariance = at::mm(centred.t(), centred) / static_cast<double>(rows.size(0));
-  const at::Tensor weight = block.weight.squeeze(1).to(at::kDouble);
-  const at::Tensor variance = (at::mm(weight, covariance) * weight).sum(at::IntArrayRef{1});
-  const at::Tensor scale = block.norm_weight.to(at::kDouble) * (variance + conv_norm_eps).rsqrt();
-  const at::Tensor folded = (weight * scale.unsqueeze(1)).t().to(at::kFloat).contiguous();
-  return {centre, folded, block.norm_bias};  // a bias of the convolution falls out with the mean
-}
-
-at::Tensor first_outputs(const FirstConv& conv, const ConvBlock& block, const at::Tensor& samples) {
-  at::Tensor rows = patches(block, samples);
-  rows = conv.centre.defined() ? (rows - conv.centre).to(at::kFloat) : rows.contiguous();
-  return conv.bias.defined() ? at::addmm(conv.bias, rows, conv.weight) : at::mm(rows, conv.weight);
+// Calls take(rows) for runs of rows, in double.
+template <class Take>
+void for_each_run(const at::Tensor& rows, const Take& take) {
+  for (int64_t begin = 0; begin < rows.size(0); begin += rows_per_sum)
+    take(rows.narrow(0, begin, std::min(rows_per_sum, rows.size(0) - begin)).to(at::kDouble));
 }
 
 // x is (frames, channels in). Output t needs rows t*stride .. t*stride + kernel - 1, which lie one after the
@@ -68,33 +49,60 @@ at::Tensor convolve_rows(const ConvBlock& block, const at::Tensor& x) {
 
 }  // namespace
 
-at::Tensor conv_frames(const std::vector<ConvBlock>& blocks, ConvNorm norm, const at::Tensor& waveform) {
-  const ConvBlock& first_block = blocks.front();
-  const FirstConv first =
-      norm == ConvNorm::group
-          ? fold_norm_over_time(first_block, waveform)
-          : FirstConv{{}, first_block.weight.squeeze(1).t().contiguous(), first_block.bias};
-  int64_t frames = waveform.size(0);
-  int64_t step = 1;   // samples from one frame to the next
-  int64_t field = 1;  // samples that one frame sees
-  for (const ConvBlock& block : blocks) {
-    frames = block.length_after(frames);
-    field += (block.shape.kernel - 1) * step;
-    step *= block.shape.stride;
+ConvFrames::ConvFrames(const std::vector<ConvBlock>& blocks, ConvNorm norm, const at::Tensor& waveform)
+    : blocks_(blocks), norm_(norm), waveform_(waveform), count_(waveform.size(0)) {
+  for (const ConvBlock& block : blocks_) {
+    count_ = block.length_after(count_);
+    field_ += (block.shape.kernel - 1) * step_;
+    step_ *= block.shape.stride;
   }
-  const at::Tensor result = at::empty({frames, blocks.back().shape.channels}, waveform.options());
-  for (int64_t begin = 0; begin < frames; begin += frames_per_piece) {
-    const int64_t count = std::min(frames_per_piece, frames - begin);
-    at::Tensor x =
-        first_outputs(first, first_block, waveform.narrow(0, begin * step, (count - 1) * step + field));
-    for (const ConvBlock& block : blocks) {
-      if (&block != &first_block) x = convolve_rows(block, x);
-      if (norm == ConvNorm::layer) {
+  const ConvBlock& first = blocks_.front();
+  first_ = norm_ == ConvNorm::group ? fold_norm_over_time()
+                                    : FirstConv{{}, first.weight.squeeze(1).t().contiguous(), first.bias};
+}
+
+// Mean and variance of every channel follow from mean and covariance of the patches, so that the norm becomes
+// a factor of the weights and the patches' mean: no pass over the (long) outputs. In double, since
+// covariances cancel.
+ConvFrames::FirstConv ConvFrames::fold_norm_over_time() const {
+  const ConvBlock& block = blocks_.front();
+  const at::Tensor rows = patches(block, waveform_);
+  const auto options = waveform_.options().dtype(at::kDouble);
+  at::Tensor centre = at::zeros({block.shape.kernel}, options);
+  for_each_run(rows, [&](const at::Tensor& run) { centre += run.sum(at::IntArrayRef{0}); });
+  centre /= static_cast<double>(rows.size(0));
+  at::Tensor covariance = at::zeros({block.shape.kernel, block.shape.kernel}, options);
+  for_each_run(rows, [&](const at::Tensor& run) {
+    const at::Tensor centred = run - centre;
+    covariance.addmm_(centred.t(), centred);
+  });
+  covariance /= static_cast<double>(rows.size(0));
+  const at::Tensor weight = block.weight.squeeze(1).to(at::kDouble);
+  const at::Tensor variance = (at::mm(weight, covariance) * weight).sum(at::IntArrayRef{1});
+  const at::Tensor scale = block.norm_weight.to(at::kDouble) * (variance + conv_norm_eps).rsqrt();
+  const at::Tensor folded = (weight * scale.unsqueeze(1)).t().to(at::kFloat).contiguous();
+  return {centre, folded, block.norm_bias};  // a bias of the convolution falls out with the mean
+}
+
+at::Tensor ConvFrames::first_outputs(const at::Tensor& samples) const {
+  at::Tensor rows = patches(blocks_.front(), samples);
+  rows = first_.centre.defined() ? (rows - first_.centre).to(at::kFloat) : rows.contiguous();
+  return first_.bias.defined() ? at::addmm(first_.bias, rows, first_.weight) : at::mm(rows, first_.weight);
+}
+
+at::Tensor ConvFrames::frames(int64_t first, int64_t count) const {
+  const at::Tensor result = at::empty({count, blocks_.back().shape.channels}, waveform_.options());
+  for (int64_t begin = 0; begin < count; begin += frames_per_piece) {
+    const int64_t piece = std::min(frames_per_piece, count - begin);
+    at::Tensor x = first_outputs(waveform_.narrow(0, (first + begin) * step_, (piece - 1) * step_ + field_));
+    for (const ConvBlock& block : blocks_) {
+      if (&block != &blocks_.front()) x = convolve_rows(block, x);
+      if (norm_ == ConvNorm::layer) {
         x = at::layer_norm(x, block.norm_weight.sizes(), block.norm_weight, block.norm_bias, conv_norm_eps);
       }
       at::gelu_(x);
     }
-    result.narrow(0, begin, count).copy_(x);
+    result.narrow(0, begin, piece).copy_(x);
   }
   return result;
 }

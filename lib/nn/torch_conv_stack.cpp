@@ -77,7 +77,8 @@ at::Tensor ConvStack::forward_each(const at::Tensor& waveforms, const std::vecto
   const int64_t batch = waveforms.size(0);
   std::vector<at::Tensor> each;
   for (int64_t i = 0; i < batch; ++i) {
-    each.push_back(conv_frames(blocks_, norm_, waveforms[i].narrow(0, 0, lengths[static_cast<size_t>(i)])));
+    const ConvFrames conv(blocks_, norm_, waveforms[i].narrow(0, 0, lengths[static_cast<size_t>(i)]));
+    each.push_back(conv.frames(0, conv.count()));
   }
   int64_t longest = 0;
   for (const at::Tensor& frames : each) longest = std::max(longest, frames.size(0));

@@ -41,6 +41,9 @@ class ConvStack {
   // statistics see the frames of each utterance alone.
   at::Tensor forward(const at::Tensor& waveforms, const std::vector<int64_t>& lengths) const;
 
+  const std::vector<ConvBlock>& blocks() const { return blocks_; }
+  ConvNorm norm() const { return norm_; }
+
  private:
   at::Tensor forward_batch(const at::Tensor& waveforms, const std::vector<int64_t>& lengths) const;
   at::Tensor forward_each(const at::Tensor& waveforms, const std::vector<int64_t>& lengths) const;

@@ -5,7 +5,9 @@
 #include "base/error.h"
 #include "nn/hubert.h"
 #include "nn/torch_conv_stack.h"
+#include "nn/torch_heads.h"
 #include "nn/torch_parameters.h"
+#include "nn/torch_positions.h"
 #include "nn/torch_transformer.h"
 
 namespace retort {
@@ -14,14 +16,13 @@ namespace {
 constexpr double logit_temperature = 0.1;  // fairseq's logit_temp
 constexpr double cosine_eps = 1e-8;        // least length a vector is divided by
 
-FrameLengths frame_lengths(const ModelConfig& config, const std::vector<int64_t>& samples) {
-  FrameLengths lengths;
+std::vector<int64_t> frames_of(const ModelConfig& config, const std::vector<int64_t>& samples) {
+  std::vector<int64_t> frames;
   for (const int64_t count : samples) {
-    lengths.valid.push_back(config.frames(count));
-    if (lengths.valid.back() == 0) fail("a waveform of {} samples has no frame", count);
-    lengths.longest = std::max(lengths.longest, lengths.valid.back());
+    frames.push_back(config.frames(count));
+    if (frames.back() == 0) fail("a waveform of {} samples has no frame", count);
   }
-  return lengths;
+  return frames;
 }
 
 at::Tensor mean_square(const at::Tensor& features, const at::Tensor& padding, const FrameLengths& lengths) {
@@ -32,6 +33,13 @@ at::Tensor mean_square(const at::Tensor& features, const at::Tensor& padding, co
          static_cast<double>(frames * features.size(2));
 }
 
+// Frames of the blocks where those of the conv stack are known.
+FrameLengths block_lengths(const ModelConfig& config, const FrameLengths& conv) {
+  FrameLengths lengths{{}, config.block_frames(conv.longest)};
+  for (const int64_t frames : conv.valid) lengths.valid.push_back(config.block_frames(frames));
+  return lengths;
+}
+
 at::Tensor unit_length(const at::Tensor& vectors) {
   return vectors / at::linalg_vector_norm(vectors, 2, at::IntArrayRef{-1}, true).clamp_min(cosine_eps);
 }
@@ -40,13 +48,19 @@ at::Tensor unit_length(const at::Tensor& vectors) {
 
 struct HubertModelImpl::Network {
   Network(HubertModelImpl& module, const ModelConfig& config)
-      : parameters(module, config), conv(config, parameters), positions(config, parameters) {
+      : parameters(module, config),
+        conv(config, parameters),
+        positions(config, parameters),
+        relative(config, parameters),
+        heads(config, parameters) {
     for (int i = 0; i < config.layers; ++i) blocks.emplace_back(config, parameters, i);
   }
 
   ParameterTable parameters;
   ConvStack conv;
   PositionalConv positions;
+  RelativePositions relative;
+  PredictionHeadOutputs heads;
   std::vector<TransformerBlock> blocks;
 };
 
@@ -64,16 +78,8 @@ HubertModelImpl::~HubertModelImpl() = default;
 
 HubertStates HubertModelImpl::forward(const at::Tensor& waveforms, const std::vector<int64_t>& lengths,
                                       const HubertForwardOptions& options) {
-  const ParameterTable& parameters = network_->parameters;
-  const FrameLengths frames = frame_lengths(config_, lengths);
-  at::Tensor padding, attend;
-  if (!frames.equal()) {
-    padding = frames.padding(waveforms.device());
-    attend = padding.logical_not().view({-1, 1, 1, frames.longest});
-  }
   HubertStates states;
-  states.frames = frames.valid;
-
+  states.frames = frames_of(config_, lengths);
   {
     const at::AutoGradMode with_gradient(at::GradMode::is_enabled() && options.feature_grad_mult > 0);
     states.conv = network_->conv.forward(waveforms, lengths);
@@ -82,6 +88,32 @@ HubertStates HubertModelImpl::forward(const at::Tensor& waveforms, const std::ve
     const double factor = options.feature_grad_mult;
     states.conv.register_hook([factor](const at::Tensor& gradient) { return gradient * factor; });
   }
+  encode(states, options);
+  return states;
+}
+
+HubertStates HubertModelImpl::forward_frames(const at::Tensor& frames, const HubertForwardOptions& options) {
+  HubertStates states;
+  states.frames = {frames.size(1)};
+  states.conv = frames;
+  encode(states, options);
+  return states;
+}
+
+ConvFrames HubertModelImpl::conv_frames(const at::Tensor& waveform) const {
+  return {network_->conv.blocks(), network_->conv.norm(), waveform};
+}
+
+void HubertModelImpl::encode(HubertStates& states, const HubertForwardOptions& options) {
+  const ParameterTable& parameters = network_->parameters;
+  const FrameLengths frames{states.frames, states.conv.size(1)};
+  const FrameLengths block_frames = block_lengths(config_, frames);
+  states.block_frames = block_frames.valid;
+  const at::Device device = states.conv.device();
+  at::Tensor padding, attend;
+  if (!frames.equal()) padding = frames.padding(device);
+  if (!block_frames.equal())
+    attend = block_frames.padding(device).logical_not().view({-1, 1, 1, block_frames.longest});
   if (options.feature_penalty) states.feature_penalty = mean_square(states.conv, padding, frames);
 
   at::Tensor x = states.conv;
@@ -105,20 +137,32 @@ HubertStates HubertModelImpl::forward(const at::Tensor& waveforms, const std::ve
     const at::Tensor weight = parameters["encoder.layer_norm.weight"];
     return at::layer_norm(y, weight.sizes(), weight, parameters["encoder.layer_norm.bias"], config_.norm_eps);
   };
-  x = network_->positions.add_to(x);
+  x = network_->positions.add_to(x, padding, is_training());
   if (!config_.pre_norm) x = encoder_norm(x);
   x = at::dropout(x, config_.hidden_dropout, is_training());
+  if (config_.time_reduction > 1) x = reduce_time(x);
   states.enc.push_back(x);
 
   const int blocks = options.last_block < 0 ? config_.layers : std::min(options.last_block, config_.layers);
+  const at::Tensor relative = blocks > 0 ? network_->relative.bias(x.size(1)) : at::Tensor();
   for (int i = 0; i < blocks; ++i) {
     const bool dropped =
         is_training() && config_.layerdrop > 0 && torch::rand({1}).item<double>() < config_.layerdrop;
-    if (!dropped) x = network_->blocks[static_cast<size_t>(i)].forward(x, attend, is_training());
+    if (!dropped && x.size(1) > 0)
+      x = network_->blocks[static_cast<size_t>(i)].forward(x, attend, relative, is_training());
     states.enc.push_back(x);
   }
   if (blocks == config_.layers) states.final = config_.pre_norm ? encoder_norm(x) : x;
-  return states;
+  if (options.prediction_heads) states.heads = network_->heads.forward(states.enc);
+}
+
+// (batch, frames, hidden) to (batch, frames / factor, hidden). What does not fill a window is left out.
+at::Tensor HubertModelImpl::reduce_time(const at::Tensor& x) const {
+  if (x.size(1) < config_.time_reduction) return x.narrow(1, 0, 0);
+  const ParameterTable& parameters = network_->parameters;
+  return at::conv1d(x.transpose(1, 2), parameters["encoder.time_reduction.weight"],
+                    parameters["encoder.time_reduction.bias"], config_.time_reduction)
+      .transpose(1, 2);
 }
 
 at::Tensor HubertModelImpl::label_logits(const at::Tensor& states) {

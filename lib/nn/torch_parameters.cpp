@@ -14,14 +14,17 @@ torch::nn::Module& submodule(torch::nn::Module& parent, const std::string& name)
   return *parent.register_module(name, std::make_shared<torch::nn::Module>(name));
 }
 
-at::Tensor register_at(torch::nn::Module& root, const std::string& path, const std::vector<int64_t>& shape) {
+at::Tensor register_at(torch::nn::Module& root, const TensorSpec& spec) {
+  const std::string& path = spec.name;
   torch::nn::Module* owner = &root;
   size_t begin = 0;
   for (size_t dot = path.find('.'); dot != std::string::npos; dot = path.find('.', begin)) {
     owner = &submodule(*owner, path.substr(begin, dot - begin));
     begin = dot + 1;
   }
-  return owner->register_parameter(path.substr(begin), torch::empty(shape));
+  const at::Tensor tensor = torch::empty(spec.shape);
+  return spec.trained ? owner->register_parameter(path.substr(begin), tensor)
+                      : owner->register_buffer(path.substr(begin), tensor);
 }
 
 int64_t fan_in(const at::Tensor& weight) {
@@ -34,10 +37,61 @@ void draw_default(at::Tensor tensor, int64_t inputs) {
   tensor.uniform_(-bound, bound);
 }
 
+// The bias of a layer starts within the bounds of its weight.
+at::Tensor weight_of(const std::string& bias, const ParameterTable& parameters) {
+  return parameters[bias.substr(0, bias.size() - 4) + "weight"];
+}
+
+void initialise_positional(const TensorSpec& spec, at::Tensor tensor, const ParameterTable& parameters,
+                           const ModelConfig& config) {
+  const bool is_bias = spec.name.ends_with(".bias");
+  if (spec.name.ends_with("running_mean")) {
+    tensor.zero_();
+  } else if (spec.name.ends_with("running_var")) {
+    tensor.fill_(1);
+  } else if (config.positional == PositionalForm::stacked) {
+    draw_default(tensor, fan_in(is_bias ? weight_of(spec.name, parameters) : tensor));
+  } else if (is_bias) {
+    tensor.zero_();
+  } else if (!spec.name.ends_with("weight_g")) {  // which gets its value with weight_v
+    tensor.normal_(0, std::sqrt(4.0 / (config.pos_kernel * config.hidden)));
+    if (config.positional == PositionalForm::weight_norm)
+      parameters["encoder.pos_conv_embed.conv.weight_g"].copy_(
+          at::linalg_vector_norm(tensor, 2, at::IntArrayRef{0, 1}, true));
+  }
+}
+
+void initialise_encoder(const TensorSpec& spec, at::Tensor tensor, const ParameterTable& parameters) {
+  const bool is_bias = spec.name.ends_with(".bias");
+  if (spec.name.starts_with("encoder.time_reduction")) {
+    draw_default(tensor, fan_in(is_bias ? weight_of(spec.name, parameters) : tensor));
+  } else if (spec.name.ends_with("gru_rel_pos_const")) {
+    tensor.fill_(1);
+  } else if (spec.name.ends_with("rel_attn_embed.weight")) {
+    torch::nn::init::xavier_normal_(tensor);
+  } else if (is_bias) {
+    tensor.zero_();
+  } else {
+    tensor.normal_(0, 0.02);
+  }
+}
+
+void initialise_head(const TensorSpec& spec, at::Tensor tensor, const ModelConfig& config) {
+  if (spec.name == "label_embeddings") {
+    tensor.uniform_();
+  } else if (spec.name.starts_with("heads.split")) {
+    draw_default(tensor, config.prediction.inner);
+  } else if (spec.name.find(".upsampler.") != std::string::npos) {
+    draw_default(tensor, config.hidden * config.time_reduction);
+  } else {
+    draw_default(tensor, config.hidden);
+  }
+}
+
 void initialise(const TensorSpec& spec, at::Tensor tensor, const ParameterTable& parameters,
                 const ModelConfig& config) {
   const bool is_bias = spec.name.ends_with(".bias");
-  const bool is_norm = spec.name.find("layer_norm.") != std::string::npos;
+  const bool is_norm = spec.trained && spec.name.find("_norm.") != std::string::npos;
   if (is_norm) {
     tensor.fill_(is_bias ? 0 : 1);
     return;
@@ -45,7 +99,7 @@ void initialise(const TensorSpec& spec, at::Tensor tensor, const ParameterTable&
   switch (spec.role) {
     case TensorRole::conv:
       if (is_bias) {
-        draw_default(tensor, fan_in(parameters[spec.name.substr(0, spec.name.size() - 4) + "weight"]));
+        draw_default(tensor, fan_in(weight_of(spec.name, parameters)));
       } else {
         tensor.normal_(0, std::sqrt(2.0 / static_cast<double>(fan_in(tensor))));  // kaiming_normal_
       }
@@ -57,23 +111,13 @@ void initialise(const TensorSpec& spec, at::Tensor tensor, const ParameterTable&
       tensor.uniform_();
       return;
     case TensorRole::positional:
-      if (is_bias) {
-        tensor.zero_();
-      } else if (spec.name.ends_with("weight_v")) {
-        tensor.normal_(0, std::sqrt(4.0 / (config.pos_kernel * config.hidden)));
-        parameters["encoder.pos_conv_embed.conv.weight_g"].copy_(
-            at::linalg_vector_norm(tensor, 2, at::IntArrayRef{0, 1}, true));
-      }
-      return;  // weight_g got its value with weight_v
+      initialise_positional(spec, tensor, parameters, config);
+      return;
     case TensorRole::encoder:
-      is_bias ? tensor.zero_() : tensor.normal_(0, 0.02);
+      initialise_encoder(spec, tensor, parameters);
       return;
     case TensorRole::head:
-      if (spec.name == "label_embeddings") {
-        tensor.uniform_();
-      } else {
-        draw_default(tensor, config.hidden);
-      }
+      initialise_head(spec, tensor, config);
       return;
   }
 }
@@ -81,8 +125,7 @@ void initialise(const TensorSpec& spec, at::Tensor tensor, const ParameterTable&
 }  // namespace
 
 ParameterTable::ParameterTable(torch::nn::Module& root, const ModelConfig& config) {
-  for (const TensorSpec& spec : model_tensors(config))
-    all_[spec.name] = register_at(root, spec.name, spec.shape);
+  for (const TensorSpec& spec : model_tensors(config)) all_[spec.name] = register_at(root, spec);
 }
 
 at::Tensor ParameterTable::operator[](const std::string& name) const {

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "model/config.h"
-#include "model/model_folder.h"
+#include "model/weights.h"
 
 namespace retort {
 
@@ -15,7 +15,8 @@ namespace retort {
 // another device, since LibTorch then exchanges the data behind them.
 class ParameterTable {
  public:
-  // Registers every tensor of the list under `root`, one submodule per dot in its name; values are not set.
+  // Registers every tensor of the list under `root`, one submodule per dot in its name, statistics as
+  // buffers; values are not set.
   ParameterTable(torch::nn::Module& root, const ModelConfig& config);
 
   // The parameter of this name; undefined where this model has none of it.

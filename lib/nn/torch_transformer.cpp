@@ -1,28 +1,8 @@
 #include "nn/torch_transformer.h"
 
+#include <cmath>
+
 namespace retort {
-
-PositionalConv::PositionalConv(const ModelConfig& config, const ParameterTable& parameters)
-    : kernel_(config.pos_kernel),
-      groups_(config.pos_groups),
-      weight_v_(parameters["encoder.pos_conv_embed.conv.weight_v"]),
-      weight_g_(parameters["encoder.pos_conv_embed.conv.weight_g"]),
-      bias_(parameters["encoder.pos_conv_embed.conv.bias"]) {}
-
-// Weight normalisation with one length per tap (dim 2): g[k] v[:,:,k] / ||v[:,:,k]||.
-at::Tensor PositionalConv::weight() const {
-  const auto normalised = [this] {
-    return weight_v_ * (weight_g_ / at::linalg_vector_norm(weight_v_, 2, at::IntArrayRef{0, 1}, true));
-  };
-  const bool with_gradient = at::GradMode::is_enabled() && weight_v_.requires_grad();
-  return with_gradient ? normalised() : kept_weight_.get({weight_v_, weight_g_}, normalised);
-}
-
-at::Tensor PositionalConv::add_to(const at::Tensor& x) const {
-  at::Tensor positions = at::conv1d(x.transpose(1, 2), weight(), bias_, 1, kernel_ / 2, 1, groups_);
-  positions = at::gelu(positions.narrow(2, 0, x.size(1)));  // an even kernel makes one frame too many
-  return x + positions.transpose(1, 2);
-}
 
 TransformerBlock::TransformerBlock(const ModelConfig& config, const ParameterTable& parameters, int index)
     : config_(config) {
@@ -38,20 +18,39 @@ TransformerBlock::TransformerBlock(const ModelConfig& config, const ParameterTab
   up_ = pair("feed_forward.intermediate_dense");
   down_ = pair("feed_forward.output_dense");
   final_norm_ = pair("final_layer_norm");
+  gate_ = pair("attention.gru_rel_pos_linear");
+  gate_const_ = parameters[fmt::format("encoder.layers.{}.attention.gru_rel_pos_const", index)];
 }
 
 at::Tensor TransformerBlock::norm(const at::Tensor& x, const Linear& scale) const {
   return at::layer_norm(x, scale.weight.sizes(), scale.weight, scale.bias, config_.norm_eps);
 }
 
-at::Tensor TransformerBlock::attention(const at::Tensor& x, const at::Tensor& attend, bool training) const {
+// WavLM (Chen et al. 2022, section 3.1): the bias of a query and a key is scaled by 2 + r (u c - 1), with
+// gates r and u of the query's own input and a constant c per head.
+std::optional<at::Tensor> TransformerBlock::attention_mask(const at::Tensor& x, const at::Tensor& attend,
+                                                           const at::Tensor& positions) const {
+  if (!positions.defined()) return attend.defined() ? std::optional(attend) : std::nullopt;
+  const at::Tensor by_head = x.view({x.size(0), x.size(1), config_.heads, -1}).transpose(1, 2);
+  const at::Tensor projected = at::linear(by_head, gate_.weight, gate_.bias);
+  const at::Tensor gates =
+      at::sigmoid(projected.view({x.size(0), config_.heads, x.size(1), 2, 4}).sum(at::IntArrayRef{-1}));
+  const at::Tensor scale =
+      gates.narrow(3, 0, 1) * (gates.narrow(3, 1, 1) * gate_const_ - 1) + 2;  // (batch, heads, frames, 1)
+  at::Tensor bias = scale * positions;
+  if (attend.defined()) bias = bias.masked_fill(attend.logical_not(), -INFINITY);
+  return bias;
+}
+
+at::Tensor TransformerBlock::attention(const at::Tensor& x, const at::Tensor& attend,
+                                       const at::Tensor& positions, bool training) const {
   const auto by_head = [&](const Linear& linear) {
     const at::Tensor projected = at::linear(x, linear.weight, linear.bias);
     return projected.view({x.size(0), x.size(1), config_.heads, -1}).transpose(1, 2);
   };
-  const std::optional<at::Tensor> mask = attend.defined() ? std::optional(attend) : std::nullopt;
   const at::Tensor mixed = at::scaled_dot_product_attention(by_head(query_), by_head(key_), by_head(value_),
-                                                            mask, training ? config_.attention_dropout : 0);
+                                                            attention_mask(x, attend, positions),
+                                                            training ? config_.attention_dropout : 0);
   const at::Tensor joined = mixed.transpose(1, 2).reshape(x.sizes());
   return at::dropout(at::linear(joined, out_.weight, out_.bias), config_.hidden_dropout, training);
 }
@@ -63,12 +62,13 @@ at::Tensor TransformerBlock::feed_forward(const at::Tensor& x, bool training) co
   return at::dropout(outer, config_.hidden_dropout, training);
 }
 
-at::Tensor TransformerBlock::forward(const at::Tensor& x, const at::Tensor& attend, bool training) const {
+at::Tensor TransformerBlock::forward(const at::Tensor& x, const at::Tensor& attend,
+                                     const at::Tensor& positions, bool training) const {
   if (config_.pre_norm) {
-    const at::Tensor y = x + attention(norm(x, attention_norm_), attend, training);
+    const at::Tensor y = x + attention(norm(x, attention_norm_), attend, positions, training);
     return y + feed_forward(norm(y, final_norm_), training);
   }
-  const at::Tensor y = norm(x + attention(x, attend, training), attention_norm_);
+  const at::Tensor y = norm(x + attention(x, attend, positions, training), attention_norm_);
   return norm(y + feed_forward(y, training), final_norm_);
 }
 

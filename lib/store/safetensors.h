@@ -27,6 +27,8 @@ class SafetensorsFile {
   explicit SafetensorsFile(const std::filesystem::path& path);
   const std::map<std::string, TensorView>& tensors() const { return tensors_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  // Lets the system take back the memory of a tensor that was read; it can be read again.
+  void forget(const TensorView& tensor) const { file_.forget(tensor.data, tensor.bytes); }
 
  private:
   MappedFile file_;

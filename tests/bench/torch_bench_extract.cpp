@@ -13,6 +13,7 @@
 
 #include "audio/waveform.h"
 #include "encoder/frame_encoder.h"
+#include "model/model_folder.h"
 #include "nn/hubert.h"
 
 namespace {
@@ -40,7 +41,7 @@ Times time_encode(retort::FrameEncoder& encoder, const std::vector<std::vector<f
   const auto begun = Clock::now();
   const std::clock_t cpu_begun = std::clock();
   const auto per_batch = static_cast<size_t>(std::max(
-      1.0, encoder.batch_seconds() * retort::model_rate / static_cast<double>(clips.front().size())));
+      1.0, encoder.batches().seconds * retort::model_rate / static_cast<double>(clips.front().size())));
   for (size_t i = 0; i < clips.size(); i += per_batch) {
     const size_t end = std::min(i + per_batch, clips.size());
     encoder.encode({clips.begin() + static_cast<long>(i), clips.begin() + static_cast<long>(end)});

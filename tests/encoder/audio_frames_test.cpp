@@ -50,7 +50,7 @@ class CountingEncoder : public FrameEncoder {
     return encoded;
   }
   FrameOrigin origin(std::size_t) const override { return {}; }
-  double batch_seconds() const override { return 1; }
+  BatchRule batches() const override { return {1, 0}; }
 
   std::vector<size_t> padded_samples;
   size_t largest_batch = 0;

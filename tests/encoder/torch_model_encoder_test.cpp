@@ -56,7 +56,7 @@ TEST_CASE("layers of a model folder come in the order asked for and equal transf
       CHECK(frames[0][i].rows() == encoder->frames(7000));
       CHECK(encoder->origin(i).layer == output.layer);
     }
-    CHECK(encoder->origin(0).model == read_model(fixture(name)).hash());
+    CHECK(encoder->origin(0).model == read_model_folder(fixture(name)).hash());
     CHECK(encoder->origin(0).wave_norm == (std::string(name) == "pre" ? "zscore" : "none"));
   }
 }

@@ -20,7 +20,7 @@ fs::path fixture(const std::string& name) {
 
 // The tensors of a model as they would be written, to be changed before that.
 struct Draft {
-  explicit Draft(const std::string& name) : source(read_model(fixture(name))) {
+  explicit Draft(const std::string& name) : source(read_model_folder(fixture(name))) {
     write_json(folder.path() / "config.json", hf_config_json(source.config));
     for (const auto& [tensor, value] : source.tensors) {
       tensors.push_back(
@@ -34,7 +34,7 @@ struct Draft {
   }
   ModelWeights read() {
     write_safetensors(folder.path() / "model.safetensors", tensors);
-    return read_model(folder.path());
+    return read_model_folder(folder.path());
   }
   std::string error() {
     try {
@@ -54,7 +54,7 @@ struct Draft {
 
 TEST_CASE("both spellings of the weight norm, a prefix and a task head load", "[model]") {
   for (const char* name : {"post", "pre", "bare"}) {
-    const ModelWeights model = read_model(fixture(name));
+    const ModelWeights model = read_model_folder(fixture(name));
     const auto specs = model_tensors(model.config);
     REQUIRE(model.tensors.size() == specs.size());
     for (const TensorSpec& spec : specs) CHECK(model.tensors.at(spec.name).shape == spec.shape);
@@ -62,7 +62,7 @@ TEST_CASE("both spellings of the weight norm, a prefix and a task head load", "[
 }
 
 TEST_CASE("a written folder reads back equal, with heads and provenance", "[model]") {
-  ModelWeights model = read_model(fixture("pre"));
+  ModelWeights model = read_model_folder(fixture("pre"));
   model.config.final_dim = 4;
   model.config.classes = 6;
   model.tensors["final_proj.weight"] = {{4, 36}, std::vector<float>(4 * 36, 0.5f)};
@@ -71,16 +71,16 @@ TEST_CASE("a written folder reads back equal, with heads and provenance", "[mode
   model.provenance = {{"recipe", "dicehubert"}, {"steps", 7}};
   const TemporaryFolder folder;
   write_model(folder.path(), model);
-  const ModelWeights back = read_model(folder.path());
+  const ModelWeights back = read_model_folder(folder.path());
   CHECK(back.provenance == model.provenance);
   CHECK(back.config.classes == 6);
   CHECK(back.config.wave_norm == "zscore");
   for (const auto& [name, tensor] : model.tensors) CHECK(back.tensors.at(name).values == tensor.values);
-  CHECK(back.hash() == read_model(fixture("pre")).hash());
+  CHECK(back.hash() == read_model_folder(fixture("pre")).hash());
 }
 
 TEST_CASE("the hash is of what shapes features, and of all of it", "[model]") {
-  ModelWeights model = read_model(fixture("post"));
+  ModelWeights model = read_model_folder(fixture("post"));
   const std::string hash = model.hash();
   model.tensors.at("masked_spec_embed").values[0] += 1;
   CHECK(model.hash() == hash);
@@ -116,10 +116,10 @@ TEST_CASE("weights in several files load by their index", "[model]") {
   for (size_t i = 0; i < draft.tensors.size(); ++i)
     map[draft.tensors[i].name] = i < 10 ? "a.safetensors" : "b.safetensors";
   write_json(folder / "model.safetensors.index.json", {{"weight_map", map}});
-  CHECK(read_model(folder).hash() == draft.source.hash());
+  CHECK(read_model_folder(folder).hash() == draft.source.hash());
   map.begin().value() = "../elsewhere.safetensors";
   write_json(folder / "model.safetensors.index.json", {{"weight_map", map}});
-  CHECK_THROWS_WITH(read_model(folder), Catch::Contains("should be a name in this folder"));
+  CHECK_THROWS_WITH(read_model_folder(folder), Catch::Contains("should be a name in this folder"));
 }
 
 TEST_CASE("a missing mask embedding is tolerated, anything else that does not fit is named in one line",
@@ -146,13 +146,13 @@ TEST_CASE("a missing mask embedding is tolerated, anything else that does not fi
 
 TEST_CASE("a folder without weights, and weights changed behind retort.json, are refused", "[model]") {
   Draft draft("bare");
-  CHECK_THROWS_WITH(read_model(draft.folder.path()), Catch::Contains("no model.safetensors in it"));
+  CHECK_THROWS_WITH(read_model_folder(draft.folder.path()), Catch::Contains("no model.safetensors in it"));
   const TemporaryFolder folder;
   write_model(folder.path(), draft.source);
   ModelWeights other = draft.source;
   other.tensors.at("encoder.layer_norm.bias").values[0] += 1;
   write_hf_model(folder.path(), other, "f32");
-  CHECK_THROWS_WITH(read_model(folder.path()),
+  CHECK_THROWS_WITH(read_model_folder(folder.path()),
                     Catch::Contains(draft.source.hash()) && Catch::Contains(other.hash()));
 }
 

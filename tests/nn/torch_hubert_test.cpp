@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <random>
 
+#include "model/model_folder.h"
 #include "nn/hubert.h"
 #include "nn/torch_device.h"
 #include "store/npy.h"
@@ -87,7 +88,7 @@ double gradient_size(HubertModel& model, const std::string& name) {
 
 TEST_CASE("every layer equals transformers' on random models of each form", "[hubert]") {
   for (const char* name : {"post", "pre", "bare"}) {
-    HubertModel model(read_model(fixture(name)));
+    HubertModel model(read_model_folder(fixture(name)));
     model->eval();
     for (const bool with_gradient : {false, true}) {
       const at::AutoGradMode mode(with_gradient);

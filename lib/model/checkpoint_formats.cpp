@@ -1,0 +1,162 @@
+#include "model/checkpoint_formats.h"
+
+#include <charconv>
+
+#include "base/log.h"
+#include "model/tensor_sources.h"
+
+namespace retort {
+namespace {
+
+// Reads the list expressions that conv stacks are written as; nothing else of Python.
+class ConvLayersParser {
+ public:
+  ConvLayersParser(const std::string& text, const std::string& where) : text_(text), where_(where) {}
+
+  std::vector<ConvLayerShape> parse() {
+    std::vector<ConvLayerShape> layers;
+    do {
+      const std::vector<ConvLayerShape> term = product();
+      layers.insert(layers.end(), term.begin(), term.end());
+    } while (accept('+'));
+    if (peek() != '\0' || layers.size() > most_layers) wrong();
+    return layers;
+  }
+
+ private:
+  static constexpr std::size_t most_layers = 64;
+
+  [[noreturn]] void wrong() const { fail("{}: the conv stack {} cannot be understood", where_, text_); }
+
+  char peek() {
+    while (at_ < text_.size() && text_[at_] == ' ') ++at_;
+    return at_ < text_.size() ? text_[at_] : '\0';
+  }
+  bool accept(char wanted) {
+    if (peek() != wanted) return false;
+    ++at_;
+    return true;
+  }
+  void expect(char wanted) {
+    if (!accept(wanted)) wrong();
+  }
+  int number() {
+    peek();
+    int value = 0;
+    const auto [end, error] = std::from_chars(text_.data() + at_, text_.data() + text_.size(), value);
+    if (error != std::errc() || value <= 0) wrong();
+    at_ = static_cast<std::size_t>(end - text_.data());
+    return value;
+  }
+  ConvLayerShape layer() {
+    const char close = peek() == '[' ? ']' : ')';
+    expect(close == ']' ? '[' : '(');
+    ConvLayerShape shape;
+    shape.channels = number();
+    expect(',');
+    shape.kernel = number();
+    expect(',');
+    shape.stride = number();
+    accept(',');
+    expect(close);
+    return shape;
+  }
+  std::vector<ConvLayerShape> list() {
+    std::vector<ConvLayerShape> layers;
+    expect('[');
+    while (!accept(']')) {
+      layers.push_back(layer());
+      if (!accept(',') && peek() != ']') wrong();
+    }
+    return layers;
+  }
+  std::vector<ConvLayerShape> product() {
+    const std::vector<ConvLayerShape> once = list();
+    if (!accept('*')) return once;
+    const int times = number();
+    if (static_cast<std::size_t>(times) > most_layers) wrong();
+    std::vector<ConvLayerShape> layers;
+    for (int i = 0; i < times; ++i) layers.insert(layers.end(), once.begin(), once.end());
+    return layers;
+  }
+
+  const std::string& text_;
+  const std::string& where_;
+  std::size_t at_ = 0;
+};
+
+}  // namespace
+
+std::vector<ConvLayerShape> parse_conv_layers(const std::string& text, const std::string& where) {
+  return ConvLayersParser(text, where).parse();
+}
+
+const PickleValue& Checkpoint::member(const char* key) const {
+  const PickleValue* value = root().find(key);
+  if (value == nullptr) fail("{}: there is no \"{}\" in it", where, key);
+  return *value;
+}
+
+Renaming::Renaming(const Checkpoint& checkpoint, const PickleValue& state_dict)
+    : checkpoint_(checkpoint), tensors_(torch_tensors(checkpoint.file, state_dict, checkpoint.where)) {}
+
+bool Renaming::has_any(std::string_view prefix) const {
+  const auto first = tensors_.lower_bound(std::string(prefix));
+  return first != tensors_.end() && first->first.starts_with(prefix);
+}
+
+void Renaming::keep_below(std::string_view prefix) {
+  TensorSource kept;
+  for (auto& [name, tensor] : tensors_) {
+    if (name.starts_with(prefix))
+      kept[name.substr(prefix.size())] = std::move(tensor);
+    else
+      dropped_.push_back(name);
+  }
+  tensors_ = std::move(kept);
+}
+
+void Renaming::drop(const std::string& name) {
+  if (tensors_.erase(name) > 0) dropped_.push_back(name);
+}
+
+void Renaming::drop_all(std::string_view prefix) {
+  while (has_any(prefix)) drop(tensors_.lower_bound(std::string(prefix))->first);
+}
+
+void Renaming::rename_all(const std::function<std::string(const std::string&)>& rename) {
+  TensorSource renamed;
+  for (auto& [name, tensor] : tensors_) {
+    const std::string canonical = rename(name);
+    if (!renamed.emplace(canonical, std::move(tensor)).second)
+      fail("{}: two tensors are {}", checkpoint_.where, canonical);
+  }
+  tensors_ = std::move(renamed);
+}
+
+void Renaming::change(const std::string& name, std::vector<int64_t> shape,
+                      std::function<std::vector<float>(std::vector<float>)> values) {
+  SourceTensor& tensor = tensors_.at(name);
+  tensor.shape = std::move(shape);
+  tensor.read = [read = std::move(tensor.read), values = std::move(values)] { return values(read()); };
+}
+
+void Renaming::add(const std::string& name, SourceTensor tensor) {
+  if (!tensors_.emplace(name, std::move(tensor)).second)
+    fail("{}: two tensors are {}", checkpoint_.where, name);
+}
+
+ModelWeights Renaming::assemble(ModelConfig config, const std::string& format, Json details) const {
+  ModelWeights model = assemble_model(std::move(config), tensors_, checkpoint_.where);
+  details["format"] = format;
+  details["file"] = std::filesystem::path(checkpoint_.where).filename().string();
+  if (!dropped_.empty()) {
+    log_info("model", "{}: left out {} tensors that are not the encoder's, such as {}", checkpoint_.where,
+             dropped_.size(), dropped_.front());
+    details["dropped"] = dropped_;
+  }
+  model.provenance["imported"] = std::move(details);
+  return model;
+}
+
+}  // namespace retort

@@ -1,0 +1,35 @@
+#include "model/tensor_sources.h"
+
+#include "store/safetensors.h"
+
+namespace retort {
+
+TensorSource open_tensors(const std::filesystem::path& path) {
+  if (path.extension() != ".safetensors") {
+    auto file = std::make_shared<const TorchFile>(path);
+    const PickleValue& root = file->root();
+    return torch_tensors(std::move(file), root, path.string());
+  }
+  TensorSource source;
+  const auto file = std::make_shared<const SafetensorsFile>(path);
+  for (const auto& [name, view] : file->tensors()) {
+    source[name] = {view.dtype, view.shape, [file, tensor = &view, key = path.string() + ": " + name] {
+                      std::vector<float> values = tensor->to_f32(key);
+                      file->forget(*tensor);  // each is read once, and the copy is enough
+                      return values;
+                    }};
+  }
+  return source;
+}
+
+TensorSource torch_tensors(std::shared_ptr<const TorchFile> file, const PickleValue& state_dict,
+                           const std::string& where) {
+  TensorSource source;
+  for (auto& [name, tensor] : tensors_of(state_dict, where)) {
+    source[name] = {tensor.dtype, tensor.shape,
+                    [file, tensor, key = where + ": " + name] { return file->to_f32(tensor, key); }};
+  }
+  return source;
+}
+
+}  // namespace retort

@@ -1,0 +1,19 @@
+// The tensors of weight files, read when they are asked for.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "model/weights.h"
+#include "store/torch_file.h"
+
+namespace retort {
+
+// Of a .safetensors file or, whatever its name, of a PyTorch file that holds nothing but tensors by name.
+TensorSource open_tensors(const std::filesystem::path& file);
+
+// Of a dictionary in a PyTorch file, which stays open as long as the source is there.
+TensorSource torch_tensors(std::shared_ptr<const TorchFile> file, const PickleValue& state_dict,
+                           const std::string& where);
+
+}  // namespace retort
