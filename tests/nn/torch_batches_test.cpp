@@ -2,10 +2,12 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <filesystem>
 #include <numbers>
 #include <numeric>
 #include <random>
 
+#include "model/checkpoint.h"
 #include "nn/hubert.h"
 #include "nn/torch_device.h"
 
@@ -13,11 +15,14 @@ using namespace retort;
 
 namespace {
 
-constexpr size_t utterances = 200;
-constexpr double shortest_seconds = 0.03, longest_seconds = 35;
+namespace fs = std::filesystem;
+
 constexpr int64_t rate = 16000;
 // Largest difference over the RMS of what the utterance gives alone.
 constexpr double bound = 1e-4;
+
+using Waves = std::vector<std::vector<float>>;
+using Group = std::vector<size_t>;
 
 ModelConfig tiny_config(bool pre_norm) {
   ModelConfig config;
@@ -33,12 +38,13 @@ ModelConfig tiny_config(bool pre_norm) {
   return config;
 }
 
-// A voice of its own pitch with noise and an offset each. Lengths are spread evenly over their logarithm.
-std::vector<std::vector<float>> corpus() {
+// Voices of their own pitch with noise and an offset. Lengths are spread evenly over their logarithm, ends
+// included, in random order.
+Waves corpus(size_t utterances, double shortest_seconds, double longest_seconds) {
   std::mt19937 engine(200);
-  std::vector<std::vector<float>> waves;
+  Waves waves;
   for (size_t i = 0; i < utterances; ++i) {
-    const double place = static_cast<double>(i) / (utterances - 1);
+    const double place = static_cast<double>(i) / static_cast<double>(utterances - 1);
     const double seconds = shortest_seconds * std::pow(longest_seconds / shortest_seconds, place);
     std::vector<float> wave(static_cast<size_t>(std::lround(seconds * static_cast<double>(rate))));
     const double step = 2 * std::numbers::pi * (90 + static_cast<double>(i)) / static_cast<double>(rate);
@@ -54,24 +60,8 @@ std::vector<std::vector<float>> corpus() {
   return waves;
 }
 
-std::vector<at::Tensor> layers_of(const HubertStates& states) {
-  return {states.conv, states.proj, states.enc.front(), states.enc.back(), states.final};
-}
-
-using Group = std::vector<size_t>;
-
-HubertStates run(HubertModel& model, const std::vector<std::vector<float>>& waves, const Group& group) {
-  std::vector<std::vector<float>> batch;
-  std::vector<int64_t> lengths;
-  for (const size_t item : group) {
-    batch.push_back(waves[item]);
-    lengths.push_back(static_cast<int64_t>(waves[item].size()));
-  }
-  return model->forward(pad_waveforms(batch), lengths);
-}
-
 // All utterances in batches of `size`; with 0 in another order, in batches of 1 to 16.
-std::vector<Group> groups_of(size_t size) {
+std::vector<Group> groups_of(size_t utterances, size_t size) {
   std::vector<size_t> order(utterances);
   std::iota(order.begin(), order.end(), size_t{0});
   std::mt19937 engine(7);
@@ -86,40 +76,85 @@ std::vector<Group> groups_of(size_t size) {
   return groups;
 }
 
+// The layers of every utterance of a group: layers[row][layer] (frames, dim), without what the batch added.
+std::vector<std::vector<at::Tensor>> layers_of(HubertModel& model, const Waves& waves, const Group& group) {
+  Waves batch;
+  std::vector<int64_t> lengths;
+  for (const size_t item : group) {
+    batch.push_back(waves[item]);
+    lengths.push_back(static_cast<int64_t>(waves[item].size()));
+  }
+  const ModelConfig& config = model->config();
+  HubertForwardOptions options;
+  options.prediction_heads = config.prediction.kind != PredictionHeads::Kind::none;
+  const HubertStates states = model->forward(pad_waveforms(batch), lengths, options);
+  std::vector<std::vector<at::Tensor>> layers(group.size());
+  for (size_t row = 0; row < group.size(); ++row) {
+    const auto take = [&](const at::Tensor& layer, int64_t frames) {
+      layers[row].push_back(layer[static_cast<int64_t>(row)].narrow(0, 0, frames));
+    };
+    const int64_t frames = (lengths[row] - 80) / 320, block_frames = frames / config.time_reduction;
+    REQUIRE(states.frames[row] == frames);
+    REQUIRE(states.block_frames[row] == block_frames);
+    for (const at::Tensor& layer : {states.conv, states.proj}) take(layer, frames);
+    for (const at::Tensor& layer : states.enc) take(layer, block_frames);
+    take(states.final, block_frames);
+    for (const at::Tensor& layer : states.heads) take(layer, block_frames * config.time_reduction);
+  }
+  return layers;
+}
+
+// Largest difference that any batch makes, over all layers.
+double worst_difference(HubertModel& model, const Waves& waves, std::initializer_list<size_t> batch_sizes) {
+  const torch::NoGradGuard no_grad;
+  const OneThreadPerOperator one_thread;  // threads would wait for each other at each of many small operators
+  model->eval();
+  std::vector<std::vector<at::Tensor>> alone;
+  for (size_t i = 0; i < waves.size(); ++i) alone.push_back(layers_of(model, waves, {i}).front());
+  double worst = 0;
+  for (const size_t size : batch_sizes) {
+    for (const Group& group : groups_of(waves.size(), size)) {
+      const auto together = layers_of(model, waves, group);
+      for (size_t row = 0; row < group.size(); ++row) {
+        const std::vector<at::Tensor>& expected = alone[group[row]];
+        REQUIRE(together[row].size() == expected.size());
+        for (size_t layer = 0; layer < expected.size(); ++layer) {
+          REQUIRE(together[row][layer].sizes() == expected[layer].sizes());
+          const auto rms = expected[layer].square().mean().sqrt().item<double>();
+          const auto largest = (together[row][layer] - expected[layer]).abs().max().item<double>();
+          REQUIRE(std::isfinite(largest));
+          worst = std::max(worst, largest / rms);
+        }
+      }
+    }
+  }
+  return worst;
+}
+
 }  // namespace
 
 TEST_CASE("200 utterances of 0.03 to 35 s give the same frames alone and in batches of any size",
           "[hubert]") {
-  const torch::NoGradGuard no_grad;
-  const OneThreadPerOperator one_thread;  // threads would wait for each other at each of many small operators
-  const std::vector<std::vector<float>> waves = corpus();
+  const Waves waves = corpus(200, 0.03, 35);
   for (const bool pre_norm : {false, true}) {
+    INFO((pre_norm ? "pre-norm" : "post-norm"));
     torch::manual_seed(3);
     HubertModel model(tiny_config(pre_norm));
-    model->eval();
-    std::vector<std::vector<at::Tensor>> alone;
-    for (size_t i = 0; i < utterances; ++i) alone.push_back(layers_of(run(model, waves, {i})));
-    for (const size_t size : {size_t{8}, size_t{64}, size_t{0}}) {
-      double worst = 0;
-      for (const Group& group : groups_of(size)) {
-        const HubertStates states = run(model, waves, group);
-        const std::vector<at::Tensor> together = layers_of(states);
-        for (size_t row = 0; row < group.size(); ++row) {
-          const std::vector<at::Tensor>& expected = alone[group[row]];
-          const auto samples = static_cast<int64_t>(waves[group[row]].size());
-          REQUIRE(states.frames[row] == (samples - 80) / 320);
-          for (size_t layer = 0; layer < expected.size(); ++layer) {
-            REQUIRE(expected[layer].size(1) == states.frames[row]);
-            const at::Tensor valid =
-                together[layer][static_cast<int64_t>(row)].narrow(0, 0, states.frames[row]);
-            const at::Tensor& reference = expected[layer][0];
-            const auto rms = reference.square().mean().sqrt().item<double>();
-            worst = std::max(worst, (valid - reference).abs().max().item<double>() / rms);
-          }
-        }
-      }
-      INFO((pre_norm ? "pre-norm" : "post-norm") << ", batches of " << size);
-      CHECK(worst < bound);
-    }
+    CHECK(worst_difference(model, waves, {8, 64, 0}) < bound);
   }
+}
+
+TEST_CASE("so do models with relative positions, several positional convolutions, heads, half the frames",
+          "[hubert]") {
+  const Waves waves = corpus(40, 0.05, 4);  // two frames, the fewest that can be halved, and more
+  for (const char* name :
+       {"hf-wavlm-post/.", "wavlm-large/wavlm.pt", "hf-data2vec/.", "hf-hubert-batchnorm/.",
+        "distilhubert/distilhubert.ckpt", "same-s3prl/hubert.ckpt"}) {
+    INFO(name);
+    HubertModel model(read_model(fs::path(RETORT_FIXTURES) / "parity" / name));
+    CHECK(worst_difference(model, waves, {8, 0}) < bound);
+  }
+  const fs::path fithubert = fs::path(RETORT_FIXTURES) / "parity" / "fithubert";
+  HubertModel model(read_checkpoint(fithubert / "fithubert.ckpt", fithubert / "fithubert.yaml"));
+  CHECK(worst_difference(model, waves, {8, 0}) < bound);
 }

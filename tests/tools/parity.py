@@ -128,19 +128,21 @@ class Tools:
         self.run("retort-import", variant.checkpoint, "-o", output, *config)
         return output
 
-    def extract(self, variant: Variant, model, clips, output):
+    def extract(self, variant: Variant, model, clips, output, threads):
         files = [variant.folder / variant.about["clips"] / f"{clip}.wav" for clip in clips]
-        self.run("retort-extract", "--model", model, "--layer", ",".join(variant.about["layers"]), *files, "-o", output)
+        self.run("retort-extract", "--model", model, "--layer", ",".join(variant.about["layers"]), "--threads", threads, *files,
+                 "-o", output)
 
     def content_hash(self, model):
         return json.loads(self.run("retort-inspect", "--json", model))["hash"]
 
 
-def compare_model(tools: Tools, variant: Variant, model, scratch) -> List[LayerResult]:
-    """Every layer of a model, given as --model, against the variant's reference."""
+def compare_model(tools: Tools, variant: Variant, model, scratch, together=False) -> List[LayerResult]:
+    """Every layer of a model, given as --model, against the variant's reference, clip by clip or in one padded batch."""
     expected = read_expected(variant.expected)
     clips = sorted(next(iter(expected.values())))
-    tools.extract(variant, model, clips, scratch)
+    # On a CPU, clips that outnumber the threads are computed one by one, fewer ones in a batch.
+    tools.extract(variant, model, clips, scratch, len(clips) + 1 if together else 1)
     results = []
     for layer in variant.about["layers"]:
         sidecar = json.loads((Path(scratch) / layer / f"{PART}.json").read_text())
@@ -150,13 +152,13 @@ def compare_model(tools: Tools, variant: Variant, model, scratch) -> List[LayerR
     return results
 
 
-def compare_variant(tools: Tools, variant: Variant, scratch) -> List[LayerResult]:
+def compare_variant(tools: Tools, variant: Variant, scratch, together=False) -> List[LayerResult]:
     """Imports and compares; a model folder of transformers is also given to --model as it is, with the same outcome."""
     scratch = Path(scratch)
     model = tools.import_model(variant, scratch / "model")
-    results = compare_model(tools, variant, model, scratch / "frames")
+    results = compare_model(tools, variant, model, scratch / "frames", together)
     if variant.is_model_folder():
-        direct = compare_model(tools, variant, variant.folder, scratch / "direct")
+        direct = compare_model(tools, variant, variant.folder, scratch / "direct", together)
         if direct != results:
             raise ParityError("the folder itself and its import differ")
     shutil.rmtree(scratch)

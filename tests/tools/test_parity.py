@@ -12,13 +12,14 @@ VARIANTS = {variant.name: variant for variant in parity.find_variants(FIXTURES /
 
 @needs_torch
 class Layers(ToolTest):
-    """A test per variant, added below."""
+    """A test per variant, added below: its clips one by one, and as one padded batch."""
 
     def check(self, variant):
-        results = parity.compare_variant(parity.Tools(BIN), variant, self.folder / "work")
-        self.assertEqual([result.layer for result in results], variant.about["layers"])
-        for result in results:
-            self.assertLess(result.difference, parity.BOUND, f"{variant.name}: {result.layer}")
+        for together in (False, True):
+            results = parity.compare_variant(parity.Tools(BIN), variant, self.folder / "work", together)
+            self.assertEqual([result.layer for result in results], variant.about["layers"])
+            for result in results:
+                self.assertLess(result.difference, parity.BOUND, f"{result.layer}, clips {'together' if together else 'alone'}")
 
 
 for name, variant in VARIANTS.items():
