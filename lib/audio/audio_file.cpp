@@ -77,7 +77,8 @@ AudioFile::AudioFile(const std::filesystem::path& path) : path_(path), handle_(s
     sf_close(handle_->file);
     refuse("not-audio", "{}: not an audio file that can be read ({})", path.string(), why);
   }
-  const int64_t missing = command ? missing_sound_bytes_in(*handle_->memory.bytes) : missing_sound_bytes(path);
+  const int64_t missing =
+      command ? missing_sound_bytes_in(*handle_->memory.bytes) : missing_sound_bytes(path);
   if (missing > 0) {
     sf_close(handle_->file);
     refuse("truncated", "{}: cut short, {} bytes of its sound are missing", path.string(), missing);
