@@ -10,7 +10,8 @@ int main(int argc, char** argv) {
   retort::Tool tool("retort-cluster",
                     "Cluster frames by k-means; the report is one JSON object on standard output.",
                     "retort-cluster -k 500 feats -o codebook");
-  tool.option("INPUT", options.inputs, "A frame store or .npy; with --model a corpus file or audio files")
+  tool.option("INPUT", options.inputs,
+              "Frame store, .npy or rspecifier (ark:, scp:); with --model a corpus file or audio files")
       ->required();
   tool.option("-o,--output", options.output, "Codebook folder")->required();
   tool.option("-k,--clusters", options.kmeans.clusters, "Number of clusters")->check(CLI::Range(2, 65536));

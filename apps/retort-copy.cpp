@@ -4,19 +4,24 @@
 
 int main(int argc, char** argv) {
   retort::CopyOptions options;
-  retort::Tool tool("retort-copy", "Copy frames between frame stores, .npy with .len, .km and text.",
+  retort::Tool tool("retort-copy",
+                    "Copy frames between frame stores, Kaldi tables, fairseq's files and text.",
                     "retort-copy labels labels.km");
-  tool.option("INPUT", options.input, "Frame store, FILE.npy (with FILE.len) or FILE.km")->required();
-  tool.option("OUTPUT", options.output,
-              "FILE.npy (and FILE.len), FILE.km, FILE.txt, - for text, or else a frame store")
+  tool.option("INPUT", options.input,
+              "Frame store, rspecifier (ark:, scp:), FILE.npy (with FILE.len) or FILE.km")
       ->required();
-  tool.option("--corpus", options.corpus, "Ids and lengths for a .npy or .km input, in its order");
+  tool.option("OUTPUT", options.output,
+              "Wspecifier (ark:, scp:, ark,scp:), FILE.npy (and FILE.len), FILE.km, FILE.tsv, dict.NAME.txt, "
+              "FILE.txt, - for text, or else a frame store")
+      ->required();
+  tool.option("--corpus", options.corpus,
+              "Ids and lengths for a .npy or .km input, in its order; lengths for a table; audio for a .tsv");
   tool.option("--dtype", options.dtype, "Values of a store of features: f32, f16 or bf16")
       ->check(CLI::IsMember({"f32", "f16", "bf16"}));
-  tool.option("--layer", options.layer, "What a .npy or .km input was made from (enc9, mfcc)");
-  tool.option("--hop", options.hop, "Samples between frames of a .npy or .km input")
-      ->check(CLI::Range(1, 16000));
-  tool.option("--clusters", options.clusters, "K of a .km input; 0: one more than its largest label");
+  tool.option("--layer", options.layer, "What an input that does not say it was made from (enc9, mfcc)");
+  tool.option("--hop", options.hop, "Samples between frames of such an input")->check(CLI::Range(1, 16000));
+  tool.option("--clusters", options.clusters,
+              "K of a .km or a table of labels; 0: one more than its largest label");
   tool.overwrite(options.overwrite);
   return tool.run(argc, argv, [&options] { run_copy(options); });
 }

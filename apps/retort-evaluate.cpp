@@ -25,10 +25,11 @@ int units(int argc, char** argv) {
   retort::UnitsOptions options;
   Tool tool(name, "units: hold labels against phone alignments (PNMI, phone purity, cluster purity).",
             "retort-evaluate units --labels labels --alignments phones.ctm -o units.json");
-  tool.option("--labels", options.labels, "Label store")->required();
+  tool.option("--labels", options.labels, "Label store, or rspecifier (ark:, scp:)")->required();
   tool.option("--alignments", options.alignments, "CTM file: id channel start duration phone")->required();
   tool.option("--corpus", options.corpus, "Corpus that the labels must have been made from");
-  tool.option("--hop", options.hop, "Samples between scored frames, a multiple of the labels'; 0: theirs");
+  tool.option("--hop", options.hop,
+              "Samples between scored frames, a multiple of the labels' own; 0: theirs");
   tool.flag("--keep-silence", options.keep_silence, "Score frames of silence too");
   bind_result(tool, options.result);
   return tool.run(argc, argv, [&options] { std::cout << run_units(options) << "\n"; });

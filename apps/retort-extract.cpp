@@ -14,7 +14,8 @@ int main(int argc, char** argv) {
       "Layers, comma-separated: conv, proj, enc0..encN, final, headN, all, or fairseq:9, hf:9, s3prl:9, "
       "torchaudio:8");
   tool.option("-o,--output", options.output,
-              "Frame store; with several layers one store per layer in this folder")
+              "Frame store; with several layers one store per layer in this folder; or a wspecifier (ark:, "
+              "scp:, ark,scp:)")
       ->required();
   tool.option("--dtype", options.dtype, "Type of the values: f32, f16 or bf16")
       ->check(CLI::IsMember({"f32", "f16", "bf16"}));

@@ -7,11 +7,13 @@ int main(int argc, char** argv) {
   retort::LabelOptions options;
   retort::Tool tool("retort-label", "Turn frames into the numbers of their nearest centroids.",
                     "retort-label --codebook codebook --model hubert-base speech.flac -o -");
-  tool.option("INPUT", options.inputs, "A frame store or .npy; with --model a corpus file or audio files")
+  tool.option("INPUT", options.inputs,
+              "Frame store, .npy or rspecifier (ark:, scp:); with --model a corpus file or audio files")
       ->required();
   tool.option("--codebook", options.codebook, "Codebook folder (retort-cluster)")->required();
   tool.option("-o,--output", options.output,
-              "Label store; - for text on standard output, FILE.km or FILE.txt")
+              "Label store, wspecifier (ark:, scp:, ark,scp:), FILE.km, FILE.txt, or - for text on standard "
+              "output")
       ->required();
   tool.option("--model", options.encoder.model,
               "Model folder or checkpoint, mfcc or fbank: label straight from audio");

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "audio/chunks.h"
+#include "audio/command_audio.h"
 
 namespace retort {
 namespace {
@@ -17,9 +18,45 @@ template <class... Args>
   throw AudioError(reason, fmt::format(format, std::forward<Args>(args)...));
 }
 
+// A file in memory, as libsndfile asks for its bytes.
+struct MemoryFile {
+  std::shared_ptr<const std::string> bytes;
+  sf_count_t position = 0;
+
+  sf_count_t size() const { return static_cast<sf_count_t>(bytes->size()); }
+};
+
+MemoryFile& memory_file(void* user) {
+  return *static_cast<MemoryFile*>(user);
+}
+
+sf_count_t memory_size(void* user) {
+  return memory_file(user).size();
+}
+
+sf_count_t memory_seek(sf_count_t offset, int whence, void* user) {
+  MemoryFile& file = memory_file(user);
+  const sf_count_t base = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? file.position : file.size();
+  file.position = std::clamp<sf_count_t>(base + offset, 0, file.size());
+  return file.position;
+}
+
+sf_count_t memory_read(void* out, sf_count_t count, void* user) {
+  MemoryFile& file = memory_file(user);
+  const sf_count_t got = std::min(count, file.size() - file.position);
+  std::copy_n(file.bytes->data() + file.position, got, static_cast<char*>(out));
+  file.position += got;
+  return got;
+}
+
+sf_count_t memory_tell(void* user) {
+  return memory_file(user).position;
+}
+
 }  // namespace
 
 struct AudioFile::Handle {
+  MemoryFile memory;  // of a command
   SNDFILE* file = nullptr;
   SF_INFO info{};
   int64_t position = 0;
@@ -28,13 +65,11 @@ struct AudioFile::Handle {
 };
 
 AudioFile::AudioFile(const std::filesystem::path& path) : path_(path), handle_(std::make_unique<Handle>()) {
-  std::error_code error;
-  if (!std::filesystem::exists(path, error)) refuse("missing", "{}: no such file", path.string());
-  if (std::filesystem::is_directory(path, error))
-    refuse("not-audio", "{}: a folder, not an audio file", path.string());
-  if (std::filesystem::is_empty(path, error)) refuse("empty", "{}: the file is empty", path.string());
-
-  handle_->file = sf_open(path.c_str(), SFM_READ, &handle_->info);
+  const bool command = is_audio_command(path);
+  if (command)
+    open_command();
+  else
+    open_file();
   // libsndfile takes a headerless file for raw telephone audio if its name ends in .au or .snd.
   const bool guessed = handle_->file != nullptr && handle_->container() == SF_FORMAT_RAW;
   if (handle_->file == nullptr || guessed || rate() < 1 || channels() < 1) {
@@ -42,10 +77,27 @@ AudioFile::AudioFile(const std::filesystem::path& path) : path_(path), handle_(s
     sf_close(handle_->file);
     refuse("not-audio", "{}: not an audio file that can be read ({})", path.string(), why);
   }
-  if (const int64_t missing = missing_sound_bytes(path); missing > 0) {
+  const int64_t missing = command ? missing_sound_bytes_in(*handle_->memory.bytes) : missing_sound_bytes(path);
+  if (missing > 0) {
     sf_close(handle_->file);
     refuse("truncated", "{}: cut short, {} bytes of its sound are missing", path.string(), missing);
   }
+}
+
+void AudioFile::open_file() {
+  std::error_code error;
+  if (!std::filesystem::exists(path_, error)) refuse("missing", "{}: no such file", path_.string());
+  if (std::filesystem::is_directory(path_, error))
+    refuse("not-audio", "{}: a folder, not an audio file", path_.string());
+  if (std::filesystem::is_empty(path_, error)) refuse("empty", "{}: the file is empty", path_.string());
+  handle_->file = sf_open(path_.c_str(), SFM_READ, &handle_->info);
+}
+
+void AudioFile::open_command() {
+  handle_->memory.bytes = command_audio(path_);
+  if (handle_->memory.bytes->empty()) refuse("empty", "{}: writes nothing", path_.string());
+  SF_VIRTUAL_IO calls{memory_size, memory_seek, memory_read, nullptr, memory_tell};
+  handle_->file = sf_open_virtual(&calls, SFM_READ, &handle_->info, &handle_->memory);
 }
 
 AudioFile::~AudioFile() {

@@ -11,7 +11,8 @@ namespace retort {
 
 class AudioFile {
  public:
-  // Throws AudioError ("missing", "not-audio", "truncated").
+  // A path that is a command (audio/command_audio.h) is run, and what it writes is held. Throws AudioError
+  // ("missing", "not-audio", "truncated", "command-failed").
   explicit AudioFile(const std::filesystem::path& path);
   ~AudioFile();
   AudioFile(const AudioFile&) = delete;
@@ -29,6 +30,8 @@ class AudioFile {
   int64_t read(int64_t start, int64_t samples, const std::function<void(std::span<const float>)>& take);
 
  private:
+  void open_file();
+  void open_command();
   void seek(int64_t start);
   void refuse_not_finite(std::span<const float> block, int64_t first) const;
 

@@ -1,7 +1,9 @@
 #include "audio/chunks.h"
 
+#include <algorithm>
 #include <array>
 #include <fstream>
+#include <span>
 #include <string_view>
 
 namespace retort {
@@ -24,21 +26,19 @@ bool is_placeholder(uint32_t size) {
   return size == 0 || size >= 0x7ffff000;
 }
 
-}  // namespace
-
-int64_t missing_sound_bytes(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
+// `read(position, out)` fills `out` with the bytes at `position`, or says that they are not there.
+template <class Read>
+int64_t missing_bytes(int64_t file_bytes, const Read& read) {
   std::array<char, 12> form{};
-  if (!file.read(form.data(), form.size())) return 0;
+  if (!read(0, std::span<char>(form))) return 0;
   const std::string_view container(form.data(), tag_bytes);
   if (container != "RIFF" && container != "FORM") return 0;
   const bool big_endian = container == "FORM";
   const std::string_view sound = big_endian ? "SSND" : "data";
 
-  const auto file_bytes = static_cast<int64_t>(std::filesystem::file_size(path));
   int64_t position = form.size();
   std::array<char, 8> chunk{};
-  while (file.seekg(position) && file.read(chunk.data(), chunk.size())) {
+  while (read(position, std::span<char>(chunk))) {
     position += static_cast<int64_t>(chunk.size());
     const uint32_t size = read_size(chunk.data() + tag_bytes, big_endian);
     if (std::string_view(chunk.data(), tag_bytes) == sound) {
@@ -47,6 +47,26 @@ int64_t missing_sound_bytes(const std::filesystem::path& path) {
     position += static_cast<int64_t>(size) + size % 2;  // chunks begin at even offsets
   }
   return 0;
+}
+
+}  // namespace
+
+int64_t missing_sound_bytes(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return 0;
+  return missing_bytes(
+      static_cast<int64_t>(std::filesystem::file_size(path)), [&](int64_t position, std::span<char> out) {
+        return file.seekg(position) && file.read(out.data(), static_cast<std::streamsize>(out.size()));
+      });
+}
+
+int64_t missing_sound_bytes_in(std::string_view bytes) {
+  return missing_bytes(static_cast<int64_t>(bytes.size()), [&](int64_t position, std::span<char> out) {
+    const auto from = static_cast<std::size_t>(position);
+    if (from > bytes.size() || bytes.size() - from < out.size()) return false;
+    std::copy_n(bytes.begin() + position, out.size(), out.begin());
+    return true;
+  });
 }
 
 }  // namespace retort

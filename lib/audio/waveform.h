@@ -20,7 +20,8 @@ struct AudioInfo {
   int channels = 0;
 };
 
-// A piece of a file, in the file's own samples. channel -1 is the mean of all channels.
+// A piece of a file (or of what a command writes, see audio/command_audio.h), in the file's own samples.
+// channel -1 is the mean of all channels.
 struct AudioSegment {
   std::filesystem::path path;
   int64_t start = 0;
@@ -30,7 +31,8 @@ struct AudioSegment {
 };
 
 // What an unusable piece of audio is called in corpus.rejected.jsonl and in counts: "missing", "not-audio",
-// "truncated", "empty", "too-short", "not-finite", "no-such-channel", "bad-segment", "wrong-rate".
+// "truncated", "empty", "too-short", "not-finite", "no-such-channel", "bad-segment", "wrong-rate",
+// "command-failed".
 class AudioError : public Error {
  public:
   AudioError(std::string reason, const std::string& message) : Error(message), reason_(std::move(reason)) {}

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace retort {
@@ -12,6 +13,9 @@ class Matrix {
   Matrix() = default;
   Matrix(int64_t rows, int64_t columns)
       : rows_(rows), columns_(columns), values_(static_cast<size_t>(rows * columns)) {}
+  // Takes over rows * columns values.
+  Matrix(int64_t rows, int64_t columns, std::vector<float> values)
+      : rows_(rows), columns_(columns), values_(std::move(values)) {}
 
   int64_t rows() const { return rows_; }
   int64_t columns() const { return columns_; }

@@ -12,6 +12,7 @@
 #include "encoder/audio_frames.h"
 #include "kmeans/frame_sources.h"
 #include "store/codebook.h"
+#include "store/kaldi_table.h"
 
 namespace retort {
 namespace {
@@ -19,7 +20,7 @@ namespace {
 // What is to be clustered, wherever it comes from.
 struct Input {
   FrameOrigin origin;
-  std::string frames;  // identity of plain arrays, which have no origin
+  std::string frames;  // identity of plain arrays and tables, which have no origin
 };
 
 // What the centroids follow from: the same job gives the same codebook, byte for byte.
@@ -91,9 +92,32 @@ Json report_on_disk(const std::string& folder) {
   return report;
 }
 
+// A table can be read once from its beginning to its end, so all of its frames are held.
+Json cluster_table(const ClusterOptions& options) {
+  const std::string& rspecifier = options.inputs.front();
+  FrameTable table(rspecifier);
+  if (table.kind() != StoreKind::features) fail("{}: holds labels, features were expected", rspecifier);
+  if (table.dim() == 0) fail("{}: holds no frames", rspecifier);
+  GatheredFrames frames(table.dim());
+  Hasher hasher;
+  while (const std::optional<TableUtterance> utterance = table.next()) {
+    hasher.add(fmt::format("{}\n{}\n", utterance->id, utterance->frames.rows()));
+    hasher.add(utterance->frames.data(), utterance->frames.values().size_bytes());
+    frames.add(utterance->id, utterance->frames);
+  }
+  log_info("cluster", "{} frames of {} values read from {}", frames.frames(), frames.dim(), rspecifier);
+  Input input{{}, hasher.hex()};
+  input.origin.hop = 0;
+  const Json job = job_of(options, input);
+  return is_done(options, job) ? report_on_disk(options.output)
+                               : cluster_and_write(options, frames, input, job);
+}
+
 Json cluster_store(const ClusterOptions& options) {
   refuse_encoder_options(options.encoder);
-  if (options.inputs.size() != 1) fail_usage("INPUT: one frame store or .npy, or --model with audio");
+  if (options.inputs.size() != 1)
+    fail_usage("INPUT: one frame store, .npy or Kaldi table, or --model with audio");
+  if (is_table(options.inputs.front())) return cluster_table(options);
   const std::filesystem::path path = options.inputs.front();
   const bool array = path.extension() == ".npy";
   const FrameStore store = array ? FrameStore::open_npy(path) : FrameStore::open(path);

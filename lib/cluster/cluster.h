@@ -10,7 +10,7 @@
 namespace retort {
 
 struct ClusterOptions {
-  std::vector<std::string> inputs;  // a frame store or .npy; with encoder.model a corpus or audio files
+  std::vector<std::string> inputs;  // frame store, .npy or rspecifier; with encoder.model corpus or audio
   EncoderOptions encoder;           // model "": the input is features
   KmeansOptions kmeans;             // its device and threads are the encoder's too
   std::string output;               // codebook folder

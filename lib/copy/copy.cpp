@@ -9,11 +9,14 @@
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <unordered_map>
 
+#include "audio/command_audio.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "corpus/corpus.h"
 #include "store/frame_store.h"
+#include "store/kaldi_table.h"
 #include "store/npy.h"
 
 namespace retort {
@@ -59,6 +62,37 @@ std::vector<int32_t> parse_labels(const std::string& line, const std::string& wh
   return labels;
 }
 
+// What a form that does not say it leaves open: K, and the type that holds labels below it.
+void set_clusters(StoreInfo& info, const CopyOptions& options, int64_t largest) {
+  info.kind = StoreKind::labels;
+  info.dim = 1;
+  info.clusters = options.clusters > 0 ? options.clusters : largest + 1;
+  if (largest >= info.clusters) fail("{}: holds label {}, K is {}", options.input, largest, info.clusters);
+  info.dtype = info.clusters <= 65536 ? "u16" : "i32";
+}
+
+// A corpus whose utterances are looked up by their ids.
+class CorpusIndex {
+ public:
+  explicit CorpusIndex(const std::string& path) : path_(path), corpus_(Corpus::read(path)) {
+    for (const Utterance& one : corpus_.utterances()) by_id_.emplace(one.id, &one);
+  }
+  CorpusIndex(const CorpusIndex&) = delete;
+  CorpusIndex& operator=(const CorpusIndex&) = delete;
+
+  const Corpus& corpus() const { return corpus_; }
+  const Utterance& at(const std::string& id) const {
+    const auto found = by_id_.find(id);
+    if (found == by_id_.end()) fail("{}: has no utterance {}", path_, id);
+    return *found->second;
+  }
+
+ private:
+  std::string path_;
+  Corpus corpus_;
+  std::unordered_map<std::string, const Utterance*> by_id_;
+};
+
 Corpus corpus_for(const CopyOptions& options, std::size_t lines) {
   if (options.corpus.empty()) fail_usage("{}: does not name its utterances; give --corpus", options.input);
   Corpus corpus = Corpus::read(options.corpus);
@@ -83,18 +117,45 @@ Input open_km(const CopyOptions& options) {
   }
   auto corpus = std::make_shared<Corpus>(corpus_for(options, lines->size()));
   Input input{foreign_info(options), nullptr};
-  input.info.kind = StoreKind::labels;
-  input.info.dim = 1;
-  input.info.clusters = options.clusters > 0 ? options.clusters : largest + 1;
-  if (largest >= input.info.clusters)
-    fail("{}: holds label {}, K is {}", options.input, largest, input.info.clusters);
-  input.info.dtype = input.info.clusters <= 65536 ? "u16" : "i32";
+  set_clusters(input.info, options, largest);
   input.info.origin.corpus = corpus->hash();
   input.for_each = [lines, corpus](const auto& take) {
     for (std::size_t i = 0; i < lines->size(); ++i) {
       const Utterance& utterance = corpus->utterances()[i];
       take(Item{utterance.id, utterance.model_samples(), {}, (*lines)[i]});
     }
+  };
+  return input;
+}
+
+// Features go through one utterance at a time; labels are held, since K follows from them all.
+Input open_table(const CopyOptions& options) {
+  auto table = std::make_shared<FrameTable>(options.input);
+  auto corpus = options.corpus.empty() ? nullptr : std::make_shared<CorpusIndex>(options.corpus);
+  Input input{foreign_info(options), nullptr};
+  if (corpus) input.info.origin.corpus = corpus->corpus().hash();
+  const auto item_of = [corpus](TableUtterance utterance) {
+    const int64_t samples = corpus ? corpus->at(utterance.id).model_samples() : 0;
+    return Item{std::move(utterance.id), samples, std::move(utterance.frames), std::move(utterance.labels)};
+  };
+  if (table->kind() == StoreKind::features) {
+    input.info.dim = table->dim();
+    input.info.dtype = options.dtype;
+    if (input.info.dim == 0) fail("{}: holds no frames", options.input);
+    input.for_each = [table, item_of](const auto& take) {
+      while (std::optional<TableUtterance> utterance = table->next()) take(item_of(std::move(*utterance)));
+    };
+    return input;
+  }
+  auto items = std::make_shared<std::vector<Item>>();
+  int64_t largest = -1;
+  while (std::optional<TableUtterance> utterance = table->next()) {
+    for (const int32_t label : utterance->labels) largest = std::max<int64_t>(largest, label);
+    items->push_back(item_of(std::move(*utterance)));
+  }
+  set_clusters(input.info, options, largest);
+  input.for_each = [items](const auto& take) {
+    for (const Item& item : *items) take(item);
   };
   return input;
 }
@@ -144,6 +205,17 @@ void write_store(const Input& input, const CopyOptions& options) {
   writer.commit();
 }
 
+void write_table(const Input& input, const CopyOptions& options) {
+  KaldiTableWriter writer(parse_wspecifier(options.output), options.overwrite);
+  input.for_each([&](const Item& item) {
+    if (is_labels(input.info))
+      writer.add_labels(item.id, item.labels);
+    else
+      writer.add_features(item.id, item.frames);
+  });
+  writer.commit();
+}
+
 // fairseq's pair: all frames in one array, and the frames of each utterance, a line each.
 void write_npy(const Input& input, const CopyOptions& options) {
   std::filesystem::path lengths_path = options.output;
@@ -183,6 +255,47 @@ std::string text_of(const Item& item, bool labels, bool with_id) {
   return text + " ]\n";
 }
 
+// fairseq's dict.km.txt: the labels, in the order of their numbers, each with a count that says nothing.
+void write_dictionary(const Input& input, const CopyOptions& options) {
+  if (!is_labels(input.info)) fail("{}: holds features, which have no dictionary", options.input);
+  refuse_existing(options.output, options.overwrite);
+  AtomicFile file(options.output);
+  for (int64_t label = 0; label < input.info.clusters; ++label) file.write(fmt::format("{} 1\n", label));
+  file.commit();
+}
+
+// The line of a fairseq manifest. It can only name whole files, whose channels are averaged.
+std::string manifest_line(const Utterance& utterance, const std::filesystem::path& root) {
+  if (is_audio_command(utterance.path))
+    fail("utterance {} comes from a command ({}), and a .tsv names files", utterance.id,
+         utterance.path.string());
+  const AudioInfo file = read_audio_info(utterance.path);
+  const std::string path = relative_path(utterance.path, root);
+  if (utterance.start != 0 || utterance.samples != file.samples ||
+      (utterance.channel >= 0 && file.channels > 1))
+    fail("utterance {} is a piece of {}, and a .tsv names whole files; cut it into a file of its own",
+         utterance.id, path);
+  if (file.rate != model_rate)
+    fail("utterance {}: {} has {} Hz, and fairseq takes {} Hz; resample it", utterance.id, path, file.rate,
+         model_rate);
+  if (path.find_first_of("\t\n") != std::string::npos)
+    fail("utterance {}: its path holds a tab or newline, which a .tsv cannot", utterance.id);
+  return fmt::format("{}\t{}\n", path, utterance.samples);
+}
+
+// fairseq's manifest of the input's utterances, so that its lines match those of a .km of the same input.
+void write_manifest(const Input& input, const CopyOptions& options) {
+  if (options.corpus.empty()) fail_usage("{}: a manifest names audio files; give --corpus", options.output);
+  refuse_existing(options.output, options.overwrite);
+  const CorpusIndex corpus(options.corpus);
+  const std::filesystem::path root =
+      std::filesystem::absolute(options.corpus).lexically_normal().parent_path();
+  AtomicFile file(options.output);
+  file.write(root.string() + "\n");
+  input.for_each([&](const Item& item) { file.write(manifest_line(corpus.at(item.id), root)); });
+  file.commit();
+}
+
 void write_text(const Input& input, const CopyOptions& options) {
   const bool km = ends_in(options.output, ".km");
   if (km && !is_labels(input.info)) fail("{}: holds features, which have no .km form", options.input);
@@ -201,16 +314,34 @@ void write_text(const Input& input, const CopyOptions& options) {
   if (file) file->commit();
 }
 
+bool is_dictionary(const std::string& name) {
+  return std::filesystem::path(name).filename().string().starts_with("dict.") && ends_in(name, ".txt");
+}
+
+// How the form that `output` names is written.
+auto writer_for(const std::string& output) {
+  if (is_table(output)) return write_table;
+  if (ends_in(output, ".npy")) return write_npy;
+  if (ends_in(output, ".tsv")) return write_manifest;
+  if (is_dictionary(output)) return write_dictionary;
+  if (output == "-" || ends_in(output, ".km") || ends_in(output, ".txt")) return write_text;
+  return write_store;
+}
+
+Input open_input(const CopyOptions& options) {
+  if (is_table(options.input)) return open_table(options);
+  return ends_in(options.input, ".km") ? open_km(options) : open_frames(options);
+}
+
 }  // namespace
 
 void run_copy(const CopyOptions& options) {
-  const Input input = ends_in(options.input, ".km") ? open_km(options) : open_frames(options);
-  if (ends_in(options.output, ".npy"))
-    write_npy(input, options);
-  else if (options.output == "-" || ends_in(options.output, ".km") || ends_in(options.output, ".txt"))
-    write_text(input, options);
-  else
-    write_store(input, options);
+  if (is_table(options.input)) parse_rspecifier(options.input);
+  if (is_table(options.output)) parse_wspecifier(options.output);
+  const auto write = writer_for(options.output);
+  if (options.dtype != "f32" && write != write_store)
+    fail_usage("--dtype {}: only a frame store has it; {} holds f32", options.dtype, options.output);
+  write(open_input(options), options);
   log_info("copy", "{} copied to {}", options.input, options.output);
 }
 

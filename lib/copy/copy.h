@@ -1,4 +1,5 @@
-// Frames from one form into another: frame stores, fairseq's .npy with .len, .km, and text.
+// Frames from one form into another: frame stores, Kaldi tables, fairseq's .npy with .len, .km, .tsv and
+// dictionary, and text.
 #pragma once
 
 #include <cstdint>
@@ -7,13 +8,15 @@
 namespace retort {
 
 struct CopyOptions {
-  std::string input;   // a frame store, FILE.npy (with FILE.len beside it), or FILE.km
-  std::string output;  // FILE.npy (writes FILE.len too), FILE.km, FILE.txt, - (text), or else a frame store
-  std::string corpus;  // ids and lengths for .npy and .km inputs, whose lines follow the corpus
+  std::string input;  // a frame store, a rspecifier, FILE.npy (with FILE.len beside it), or FILE.km
+  // A wspecifier; FILE.npy (writes FILE.len too); FILE.km; dict.NAME.txt (fairseq's dictionary of K labels);
+  // FILE.tsv (fairseq's manifest of these utterances' audio); FILE.txt, - (text); or else a frame store.
+  std::string output;
+  std::string corpus;  // ids and lengths for .npy and .km, in their order; lengths for tables; audio for .tsv
   std::string dtype = "f32";  // of a store of features: f32, f16 or bf16
   std::string layer;          // what a foreign input holds; goes into the store
   int hop = 320;              // samples at 16 kHz between its frames
-  int64_t clusters = 0;       // K of a .km input; 0: one more than its largest label
+  int64_t clusters = 0;       // K of a .km or table; 0: one more than its largest label
   bool overwrite = false;
 };
 

@@ -5,6 +5,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "audio/command_audio.h"
 #include "base/files.h"
 #include "base/hash.h"
 
@@ -21,7 +22,8 @@ Utterance parse_utterance(const std::string& line, const fs::path& folder, const
   if (!json.is_object()) fail("{}: not a JSON object", where);
   Utterance utterance;
   utterance.id = json_get<std::string>(json, "id", where);
-  utterance.path = folder / json_get<std::string>(json, "path", where);
+  utterance.path = json_get<std::string>(json, "path", where);
+  if (!is_audio_command(utterance.path)) utterance.path = folder / utterance.path;
   utterance.start = json_get_or<int64_t>(json, "start", 0, where);
   utterance.samples = json_get<int64_t>(json, "samples", where);
   utterance.rate = json_get_or<int>(json, "rate", model_rate, where);
@@ -109,6 +111,7 @@ Range Corpus::range(const Shard& shard) const {
 }
 
 std::string relative_path(const fs::path& path, const fs::path& folder) {
+  if (is_audio_command(path)) return path.string();
   const fs::path relative = fs::absolute(path).lexically_normal().lexically_relative(folder);
   return (relative.empty() ? fs::absolute(path).lexically_normal() : relative).generic_string();
 }

@@ -14,9 +14,10 @@ namespace retort {
 
 struct Utterance {
   std::string id;
-  std::filesystem::path path;  // as found on this machine: absolute, or relative to the working folder
-  int64_t start = 0;           // first sample in the file, at `rate`
-  int64_t samples = 0;         // at `rate`
+  // As found on this machine: absolute, or relative to the working folder; or a command that ends in |.
+  std::filesystem::path path;
+  int64_t start = 0;    // first sample in the file, at `rate`
+  int64_t samples = 0;  // at `rate`
   int rate = model_rate;
   int channel = -1;             // -1: mean of all channels
   Json extra = Json::object();  // speaker, text, lang, labels: everything else the line holds
@@ -47,7 +48,7 @@ class Corpus {
   std::vector<Utterance> utterances_;
 };
 
-// `path` as it is written into a file in `folder` (absolute), with slashes.
+// `path` as it is written into a file in `folder` (absolute), with slashes; a command stays as it is.
 std::string relative_path(const std::filesystem::path& path, const std::filesystem::path& folder);
 
 // The utterance's line, with its newline; the path becomes relative to `folder`, which is absolute.

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <unordered_map>
 
+#include "audio/command_audio.h"
 #include "base/files.h"
 
 namespace retort {
@@ -74,9 +75,7 @@ bool is_archive_offset(const std::string& path) {
 
 fs::path recording_path(const TableLine& line, const fs::path& folder) {
   if (line.value.empty()) fail("{}: recording {} has no path", line.where, line.key);
-  if (line.value.back() == '|')
-    fail("{}: recording {} is a command; run it into a file (wav-copy does) and list that", line.where,
-         line.key);
+  if (is_audio_command(line.value)) return line.value;
   if (is_archive_offset(line.value))
     fail("{}: recording {} is in an archive; copy it to a file (wav-copy does) and list that", line.where,
          line.key);

@@ -5,8 +5,8 @@
 
 namespace retort {
 
-// The recordings of a wav.scp. Commands ("sph2pipe ... |") and archives ("wav.ark:123") are refused with
-// advice.
+// The recordings of a wav.scp: files, or commands that write audio ("sph2pipe -f wav call.sph |"). Archives
+// ("wav.ark:123") are refused with advice.
 std::vector<Candidate> read_wav_scp(const std::filesystem::path& path);
 
 // wav.scp and, where they are there, segments, utt2spk, utt2lang and text.

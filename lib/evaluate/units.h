@@ -1,4 +1,4 @@
-// Task "units": label stores against phone alignments.
+// Task "units": labels against phone alignments.
 #pragma once
 
 #include <string>
@@ -9,10 +9,12 @@ namespace retort {
 
 struct UnitsOptions {
   ResultOptions result;
-  std::string labels;      // label store
+  std::string labels;      // label store, or a rspecifier of label vectors
   std::string alignments;  // CTM file
   std::string corpus;      // corpus that the labels must have been made from; "" unchecked
-  int hop = 0;  // samples at 16 kHz between scored frames, a multiple of the store's hop; 0: the store's
+  // Samples at 16 kHz between scored frames, a multiple of the store's hop; 0: the store's. A table does not
+  // say how far apart its frames are: this does, and every frame is scored; 0: 320.
+  int hop = 0;
   bool keep_silence = false;  // score frames of silence too
 };
 

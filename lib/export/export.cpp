@@ -12,9 +12,11 @@
 #include "base/log.h"
 #include "encoder/frame_encoder.h"
 #include "model/checkpoint.h"
+#include "model/fairseq_writer.h"
 #include "model/model_folder.h"
 #include "model/tensors.h"
 #include "store/half.h"
+#include "store/torch_file.h"
 
 namespace retort {
 namespace {
@@ -31,7 +33,6 @@ ModelWeights exported_weights(ModelWeights model, const std::string& dtype) {
   model.config.final_dim = 0;
   model.config.classes = 0;
   model.config.prediction = {};
-  if (model.config.wave_norm == "zscore") model.config.wave_norm = "zscore-hf";  // all that its form can say
   if (dtype == "f32") return model;
   for (auto& [name, tensor] : model.tensors) {
     for (float& value : tensor.values) {
@@ -96,21 +97,71 @@ void verify_features(const ExportOptions& options, const std::filesystem::path& 
   log_info("export", "features of a synthetic waveform: at most {:.2g} of their RMS away", distance);
 }
 
+void verify(const ExportOptions& options, const ModelWeights& expected,
+            const std::filesystem::path& written) {
+  const std::string differs = model_difference(read_model(written), expected);
+  if (!differs.empty()) fail("{}: what was written reads back differently: {}", options.output, differs);
+  verify_features(options, written);
+}
+
+void export_to_hf(const ExportOptions& options, const ModelWeights& model) {
+  make_model_folder(options.output, [&](const std::filesystem::path& folder) {
+    write_hf_model(folder, model, options.dtype);
+    verify(options, model, folder);
+  });
+}
+
+// The file is made beside its place, and put there once it was read back.
+void export_to_fairseq(const ExportOptions& options, const ModelWeights& model) {
+  const std::filesystem::path unverified = options.output + ".unverified";
+  try {
+    write_fairseq_checkpoint(unverified, model);
+    verify(options, model, unverified);
+  } catch (...) {
+    std::filesystem::remove(unverified);
+    throw;
+  }
+  std::filesystem::rename(unverified, options.output);
+}
+
+// True where the checkpoint at the output is this very model.
+bool holds_checkpoint(const ExportOptions& options, const ModelWeights& model) {
+  if (!std::filesystem::exists(options.output)) return false;
+  if (!is_torch_file(options.output))
+    fail("{}: it exists and is no checkpoint; name another output", options.output);
+  if (options.overwrite) return false;
+  const std::string differs = model_difference(read_model(options.output), model);
+  if (!differs.empty())
+    fail("{}: it exists and is another model ({}); --overwrite replaces it", options.output, differs);
+  return true;
+}
+
+void check_hf_can_hold(const ModelConfig& config, const std::string& where) {
+  if (config.type == "fithubert") fail("{}: transformers has no model with a time reduction", where);
+}
+
+// What reading the export back will say of normalisation: each form has a word for one kind of it.
+std::string exported_wave_norm(const std::string& wave_norm, bool to_hf) {
+  return wave_norm == "none" ? "none" : to_hf ? "zscore-hf" : "zscore";
+}
+
 }  // namespace
 
 void run_export(const ExportOptions& options) {
-  if (options.to != "hf") fail_usage("--to {}: should be hf", options.to);
-  const ModelWeights model = exported_weights(read_model(options.model), options.dtype);
-  if (holds_model(options.output, model, options.overwrite)) {
+  if (options.to != "hf" && options.to != "fairseq")
+    fail_usage("--to {}: should be hf or fairseq", options.to);
+  const bool to_hf = options.to == "hf";
+  if (!to_hf && options.dtype != "f32")
+    fail_usage("--dtype {}: fairseq's checkpoints are f32", options.dtype);
+  ModelWeights model = exported_weights(read_model(options.model), options.dtype);
+  to_hf ? check_hf_can_hold(model.config, options.model)
+        : check_fairseq_can_hold(model.config, options.model);
+  model.config.wave_norm = exported_wave_norm(model.config.wave_norm, to_hf);
+  if (to_hf ? holds_model(options.output, model, options.overwrite) : holds_checkpoint(options, model)) {
     log_info("export", "{} is there already: nothing to do", options.output);
     return;
   }
-  make_model_folder(options.output, [&](const std::filesystem::path& folder) {
-    write_hf_model(folder, model, options.dtype);
-    const std::string differs = model_difference(read_model_folder(folder), model);
-    if (!differs.empty()) fail("{}: what was written reads back differently: {}", options.output, differs);
-    verify_features(options, folder);
-  });
+  to_hf ? export_to_hf(options, model) : export_to_fairseq(options, model);
   log_info("export", "{}: {} tensors as {}, model {}", options.output, model.tensors.size(), options.dtype,
            model.hash());
 }

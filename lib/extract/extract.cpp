@@ -8,6 +8,7 @@
 #include "corpus/corpus.h"
 #include "encoder/audio_frames.h"
 #include "store/frame_store.h"
+#include "store/kaldi_table.h"
 
 namespace retort {
 namespace {
@@ -50,37 +51,70 @@ void log_plan(const ExtractOptions& options, const FrameEncoder& encoder, const 
            values * (options.dtype == "f32" ? 4 : 2), options.output);
 }
 
-}  // namespace
+// Encodes the shard's utterances; says in the end how many were good.
+BadItems encode(const ExtractOptions& options, const Corpus& corpus, Range range, FrameEncoder& encoder,
+                const std::function<void(const EncodedUtterance&)>& take) {
+  BadItems bad("extract", options.max_bad);
+  for_each_encoded(corpus, range, encoder, options.encoder.threads, "extract", bad, take);
+  bad.judge(range.size());
+  return bad;
+}
 
-void run_extract(const ExtractOptions& options) {
-  const Shard shard = parse_shard(options.shard);
-  const Corpus corpus = read_corpus_input(options.inputs);
-  const std::unique_ptr<FrameEncoder> encoder = make_frame_encoder(options.encoder);
-  const Range range = corpus.range(shard);
-  log_plan(options, *encoder, corpus, range);
-  const std::vector<Target> targets = make_targets(options, *encoder, corpus, shard);
+void extract_to_stores(const ExtractOptions& options, const Corpus& corpus, const Shard& shard,
+                       FrameEncoder& encoder) {
+  const std::vector<Target> targets = make_targets(options, encoder, corpus, shard);
   if (options.dry_run) return;
   if (std::all_of(targets.begin(), targets.end(), [](const Target& target) { return target.done; })) {
     log_info("extract", "{} is there already: nothing to do",
              (targets.front().folder / shard.stem()).string());
     return;
   }
-
   std::vector<std::unique_ptr<FramePartWriter>> writers;
   for (const Target& target : targets)
     writers.push_back(target.done ? nullptr
                                   : std::make_unique<FramePartWriter>(target.folder, target.info, shard));
-  BadItems bad("extract", options.max_bad);
-  for_each_encoded(
-      corpus, range, *encoder, options.encoder.threads, "extract", bad, [&](EncodedUtterance utterance) {
-        for (std::size_t i = 0; i < writers.size(); ++i)
-          if (writers[i])
-            writers[i]->add_features(utterance.utterance->id, utterance.samples, utterance.outputs[i]);
-      });
-  bad.judge(range.size());
+  const Range range = corpus.range(shard);
+  const BadItems bad = encode(options, corpus, range, encoder, [&](const EncodedUtterance& utterance) {
+    for (std::size_t i = 0; i < writers.size(); ++i)
+      if (writers[i])
+        writers[i]->add_features(utterance.utterance->id, utterance.samples, utterance.outputs[i]);
+  });
   for (const auto& writer : writers)
     if (writer) writer->commit(bad.reasons());
   log_info("extract", "{} of {} utterances written", range.size() - bad.count(), range.size());
+}
+
+// A table has no sidecar: nothing says what made it, and a rerun cannot know that it is done.
+void extract_to_table(const ExtractOptions& options, const Corpus& corpus, const Shard& shard,
+                      FrameEncoder& encoder) {
+  if (encoder.outputs().size() != 1)
+    fail_usage("--layer {}: a table holds one layer", options.encoder.layers);
+  if (options.dry_run) return;
+  KaldiTableWriter writer(parse_wspecifier(options.output), options.overwrite);
+  const Range range = corpus.range(shard);
+  const BadItems bad = encode(options, corpus, range, encoder, [&](const EncodedUtterance& utterance) {
+    writer.add_features(utterance.utterance->id, utterance.outputs.front());
+  });
+  writer.commit();
+  log_info("extract", "{} of {} utterances written", range.size() - bad.count(), range.size());
+}
+
+}  // namespace
+
+void run_extract(const ExtractOptions& options) {
+  const Shard shard = parse_shard(options.shard);
+  const bool to_table = is_table(options.output);
+  if (to_table) {
+    parse_wspecifier(options.output);
+    if (options.dtype != "f32") fail_usage("--dtype {}: a Kaldi table holds f32", options.dtype);
+  }
+  const Corpus corpus = read_corpus_input(options.inputs);
+  const std::unique_ptr<FrameEncoder> encoder = make_frame_encoder(options.encoder);
+  log_plan(options, *encoder, corpus, corpus.range(shard));
+  if (to_table)
+    extract_to_table(options, corpus, shard, *encoder);
+  else
+    extract_to_stores(options, corpus, shard, *encoder);
 }
 
 }  // namespace retort

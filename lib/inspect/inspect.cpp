@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "audio/command_audio.h"
 #include "base/files.h"
 #include "corpus/corpus.h"
 #include "model/checkpoint.h"
@@ -41,13 +42,19 @@ std::vector<std::string> problem_of(const Read& read) {
 Json describe_corpus(const std::filesystem::path& path) {
   const Corpus corpus = Corpus::read(path);
   std::map<int, int64_t> rates;
-  for (const Utterance& utterance : corpus.utterances()) ++rates[utterance.rate];
+  int64_t commands = 0;
+  for (const Utterance& utterance : corpus.utterances()) {
+    ++rates[utterance.rate];
+    if (is_audio_command(utterance.path)) ++commands;
+  }
   Json by_rate = Json::object();
   for (const auto& [rate, count] : rates) by_rate[std::to_string(rate)] = count;
-  return {{"hash", corpus.hash()},
-          {"utterances", corpus.size()},
-          {"hours", corpus.seconds() / 3600},
-          {"rates", by_rate}};
+  Json json = {{"hash", corpus.hash()},
+               {"utterances", corpus.size()},
+               {"hours", corpus.seconds() / 3600},
+               {"rates", by_rate}};
+  if (commands > 0) json["commands"] = commands;  // which whoever reads the audio will run
+  return json;
 }
 
 std::vector<std::string> check_corpus(const std::filesystem::path& path) {

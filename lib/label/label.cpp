@@ -12,6 +12,7 @@
 #include "kmeans/kmeans.h"
 #include "label/label_sink.h"
 #include "store/codebook.h"
+#include "store/kaldi_table.h"
 
 namespace retort {
 namespace {
@@ -28,6 +29,10 @@ class Labeller {
   // Opens the output for frames of this origin; false where its part is there already.
   bool begin(const FrameOrigin& origin, int64_t dim, const Shard& shard) {
     require_same_features(codebook_, origin, dim);
+    if (is_table(options_.output)) {  // "ark,t:labels.txt" is one
+      sink_ = make_table_sink(parse_wspecifier(options_.output), options_.overwrite);
+      return true;
+    }
     if (is_text_output(options_.output)) {
       sink_ = make_text_sink(options_.output, options_.overwrite);
       return true;
@@ -69,9 +74,26 @@ class Labeller {
   std::unique_ptr<LabelSink> sink_;
 };
 
+// Labels as the table is read, so that it may be a pipe of any length.
+void label_table(const std::string& rspecifier, const Shard& shard, Labeller& labeller) {
+  if (shard != Shard{})
+    fail_usage("--shard: a table is labelled whole; give each job a table of its own, or copy it to a store");
+  FrameTable table(rspecifier);
+  if (table.kind() != StoreKind::features) fail("{}: holds labels, features were expected", rspecifier);
+  FrameOrigin unknown;
+  unknown.hop = 0;
+  labeller.begin(unknown, table.dim(), shard);
+  Progress progress("label", "utterances", 0);
+  int64_t utterances = 0;
+  for (; const std::optional<TableUtterance> utterance = table.next(); ++utterances) {
+    labeller.add(utterance->id, 0, utterance->frames);
+    progress.advance(1);
+  }
+  labeller.commit(Json::object());
+  log_info("label", "{} utterances labelled", utterances);
+}
+
 void label_store(const LabelOptions& options, const Shard& shard, Labeller& labeller) {
-  refuse_encoder_options(options.encoder);
-  if (options.inputs.size() != 1) fail_usage("INPUT: one frame store or .npy, or --model with audio");
   const std::filesystem::path path = options.inputs.front();
   const FrameStore store = path.extension() == ".npy" ? FrameStore::open_npy(path) : FrameStore::open(path);
   if (store.info().kind != StoreKind::features)
@@ -118,13 +140,22 @@ void label_audio(const LabelOptions& options, const Shard& shard, const Codebook
 }  // namespace
 
 void run_label(const LabelOptions& options) {
+  const bool from_audio = !options.encoder.model.empty();
+  if (!from_audio && options.inputs.size() != 1)
+    fail_usage("INPUT: one frame store, .npy or Kaldi table, or --model with audio");
+  const bool from_table = !from_audio && is_table(options.inputs.front());
+  if (from_table) parse_rspecifier(options.inputs.front());
+  if (is_table(options.output)) parse_wspecifier(options.output);
   const Shard shard = parse_shard(options.shard);
+  if (!from_audio) refuse_encoder_options(options.encoder);
   const Codebook codebook = read_codebook(options.codebook);
   Labeller labeller(options, codebook);
-  if (options.encoder.model.empty())
-    label_store(options, shard, labeller);
-  else
+  if (from_audio)
     label_audio(options, shard, codebook, labeller);
+  else if (from_table)
+    label_table(options.inputs.front(), shard, labeller);
+  else
+    label_store(options, shard, labeller);
 }
 
 }  // namespace retort

@@ -10,10 +10,10 @@ namespace retort {
 
 struct LabelOptions {
   std::string codebook;
-  std::vector<std::string> inputs;  // a frame store or .npy; with encoder.model a corpus or audio files
+  std::vector<std::string> inputs;  // frame store, .npy or rspecifier; with encoder.model corpus or audio
   EncoderOptions encoder;           // model "": the input is features; the layer is the codebook's
   std::string engine = "auto";      // as KmeansOptions
-  std::string output;               // label store; "-", FILE.km or FILE.txt: text
+  std::string output;               // label store; wspecifier; "-", FILE.km or FILE.txt: text
   std::string shard = "0/1";
   bool dedup = false;      // write runs of the same label once
   double max_bad = 0.001;  // from audio: share of bad utterances above which the job fails

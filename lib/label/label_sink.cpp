@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/files.h"
+#include "store/kaldi_table.h"
 
 namespace retort {
 namespace {
@@ -21,6 +22,18 @@ class StoreSink : public LabelSink {
 
  private:
   FramePartWriter writer_;
+};
+
+class TableSink : public LabelSink {
+ public:
+  TableSink(const Wspecifier& specifier, bool overwrite) : writer_(specifier, overwrite) {}
+  void add(const std::string& id, int64_t, std::span<const int32_t> labels) override {
+    writer_.add_labels(id, labels);
+  }
+  void commit(const Json&) override { writer_.commit(); }
+
+ private:
+  KaldiTableWriter writer_;
 };
 
 class TextSink : public LabelSink {
@@ -56,6 +69,10 @@ bool is_text_output(const std::string& output) {
 
 std::unique_ptr<LabelSink> make_text_sink(const std::string& output, bool overwrite) {
   return std::make_unique<TextSink>(output, overwrite);
+}
+
+std::unique_ptr<LabelSink> make_table_sink(const Wspecifier& specifier, bool overwrite) {
+  return std::make_unique<TableSink>(specifier, overwrite);
 }
 
 std::unique_ptr<LabelSink> make_store_sink(const std::string& output, const StoreInfo& info,

@@ -1,4 +1,4 @@
-// Where labels go: a part of a store, or lines of text.
+// Where labels go: a part of a store, a Kaldi table, or lines of text.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "store/frame_store.h"
+#include "store/kaldi_specifier.h"
 
 namespace retort {
 
@@ -23,6 +24,7 @@ class LabelSink {
 bool is_text_output(const std::string& output);
 
 std::unique_ptr<LabelSink> make_text_sink(const std::string& output, bool overwrite);
+std::unique_ptr<LabelSink> make_table_sink(const Wspecifier& specifier, bool overwrite);
 std::unique_ptr<LabelSink> make_store_sink(const std::string& output, const StoreInfo& info,
                                            const Shard& shard);
 

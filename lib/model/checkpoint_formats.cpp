@@ -8,6 +8,9 @@
 namespace retort {
 namespace {
 
+// data2vec keeps a second, averaged model in a dict of its own among the tensors of the first.
+constexpr const char* moving_average = "_ema";
+
 // Reads the list expressions that conv stacks are written as; nothing else of Python.
 class ConvLayersParser {
  public:
@@ -98,7 +101,10 @@ const PickleValue& Checkpoint::member(const char* key) const {
 }
 
 Renaming::Renaming(const Checkpoint& checkpoint, const PickleValue& state_dict)
-    : checkpoint_(checkpoint), tensors_(torch_tensors(checkpoint.file, state_dict, checkpoint.where)) {}
+    : checkpoint_(checkpoint),
+      tensors_(torch_tensors(checkpoint.file, state_dict, checkpoint.where, {moving_average})) {
+  if (state_dict.find(moving_average) != nullptr) dropped_.emplace_back(moving_average);
+}
 
 bool Renaming::has_any(std::string_view prefix) const {
   const auto first = tensors_.lower_bound(std::string(prefix));
@@ -117,7 +123,10 @@ void Renaming::keep_below(std::string_view prefix) {
 }
 
 void Renaming::drop(const std::string& name) {
-  if (tensors_.erase(name) > 0) dropped_.push_back(name);
+  const auto found = tensors_.find(name);
+  if (found == tensors_.end()) return;
+  dropped_.push_back(found->first);
+  tensors_.erase(found);
 }
 
 void Renaming::drop_all(std::string_view prefix) {

@@ -33,17 +33,19 @@ void rename_conv_layer(std::string& name) {
     name.replace(index_end, std::string::npos, rest);
 }
 
+// Parts of a block, fairseq's and ours; the first that is in a name is the one to replace.
+constexpr std::pair<std::string_view, std::string_view> block_parts[] = {
+    {".self_attn_layer_norm.", ".layer_norm."},
+    {".self_attn.grep_linear.", ".attention.gru_rel_pos_linear."},
+    {".self_attn.grep_a", ".attention.gru_rel_pos_const"},
+    {".self_attn.relative_attention_bias.", ".attention.rel_attn_embed."},
+    {".self_attn.", ".attention."},
+    {".fc1.", ".feed_forward.intermediate_dense."},
+    {".fc2.", ".feed_forward.output_dense."}};
+
 void rename_block(std::string& name) {
-  static constexpr std::pair<std::string_view, std::string_view> parts[] = {
-      {".self_attn_layer_norm.", ".layer_norm."},
-      {".self_attn.grep_linear.", ".attention.gru_rel_pos_linear."},
-      {".self_attn.grep_a", ".attention.gru_rel_pos_const"},
-      {".self_attn.relative_attention_bias.", ".attention.rel_attn_embed."},
-      {".self_attn.", ".attention."},
-      {".fc1.", ".feed_forward.intermediate_dense."},
-      {".fc2.", ".feed_forward.output_dense."}};
-  for (const auto& [from, to] : parts)
-    if (replace_first(name, from, to)) return;
+  for (const auto& [fairseq, ours] : block_parts)
+    if (replace_first(name, fairseq, ours)) return;
 }
 
 PositionalForm positional_form(const Renaming& tensors) {
@@ -92,14 +94,15 @@ int drop_special_rows(Renaming& tensors, const std::string& where) {
 // call a projection of theirs final_proj, too.
 Json settle_heads(Renaming& tensors, ModelConfig& config, const std::string& where) {
   Json details = Json::object();
-  for (const char* other : {"quantizer.", "project_q.", "input_quantizer.", "project_inp.", "target_glu.",
-                            "regression_head.", "_ema"})
+  for (const char* other :
+       {"quantizer.", "project_q.", "input_quantizer.", "project_inp.", "target_glu.", "regression_head."})
     tensors.drop_all(other);
   const auto embeddings = tensors.tensors().find("label_embeddings");
   const auto projection = tensors.tensors().find("final_proj.weight");
   const bool one_set = embeddings != tensors.tensors().end() && projection != tensors.tensors().end() &&
                        embeddings->second.shape.size() == 2 && projection->second.shape.size() == 2 &&
-                       embeddings->second.shape[1] == projection->second.shape[0];
+                       embeddings->second.shape[1] == projection->second.shape[0] &&
+                       embeddings->second.shape[0] > 0;
   if (!one_set) {
     tensors.drop_all("final_proj.");
     tensors.drop("label_embeddings");
@@ -202,6 +205,30 @@ std::string canonical_from_fairseq(const std::string& fairseq) {
     rename_block(name);
   } else if (!replace_begin(name, "layer_norm.", "feature_projection.layer_norm.")) {
     replace_begin(name, "post_extract_proj.", "feature_projection.projection.");
+  }
+  return name;
+}
+
+std::string fairseq_from_canonical(const std::string& canonical, const ModelConfig& config) {
+  std::string name = canonical;
+  if (name == "masked_spec_embed") return "mask_emb";
+  const bool by_layer = config.conv_norm == ConvNorm::layer;
+  if (name.starts_with("feature_extractor.")) {
+    if (!replace_first(name, ".conv.", ".0."))
+      replace_first(name, ".layer_norm.", by_layer ? ".2.1." : ".2.");
+  } else if (name.starts_with("encoder.pos_conv_embed.")) {
+    const bool batch_norm = config.positional == PositionalForm::batch_norm;
+    replace_begin(name, "encoder.pos_conv_embed.", "encoder.pos_conv.");
+    if (replace_first(name, ".pos_conv.layers.", ".pos_conv."))
+      replace_first(name, ".conv.", ".0.");
+    else if (!replace_first(name, ".pos_conv.batch_norm.", ".pos_conv.0."))
+      replace_first(name, ".pos_conv.conv.", batch_norm ? ".pos_conv.1." : ".pos_conv.0.");
+  } else if (name.starts_with("encoder.layers.")) {
+    // ".final_layer_norm." holds no part: its name is the same in both.
+    for (const auto& [fairseq, ours] : block_parts)
+      if (replace_first(name, ours, fairseq)) break;
+  } else if (!replace_begin(name, "feature_projection.layer_norm.", "layer_norm.")) {
+    replace_begin(name, "feature_projection.projection.", "post_extract_proj.");
   }
   return name;
 }

@@ -23,9 +23,9 @@ TensorSource open_tensors(const std::filesystem::path& path) {
 }
 
 TensorSource torch_tensors(std::shared_ptr<const TorchFile> file, const PickleValue& state_dict,
-                           const std::string& where) {
+                           const std::string& where, const std::set<std::string>& others) {
   TensorSource source;
-  for (auto& [name, tensor] : tensors_of(state_dict, where)) {
+  for (auto& [name, tensor] : tensors_of(state_dict, where, others)) {
     source[name] = {tensor.dtype, tensor.shape,
                     [file, tensor, key = where + ": " + name] { return file->to_f32(tensor, key); }};
   }

@@ -109,7 +109,11 @@ float as_float(const std::string& descr, const std::byte* data, int64_t index) {
   if (descr == "<f2") return f32_from_f16(value_at<uint16_t>(data, index));
   if (descr == "<i8") return static_cast<float>(value_at<int64_t>(data, index));
   if (descr == "<i4") return static_cast<float>(value_at<int32_t>(data, index));
+  if (descr == "<i2") return static_cast<float>(value_at<int16_t>(data, index));
+  if (descr == "<u8") return static_cast<float>(value_at<uint64_t>(data, index));
+  if (descr == "<u4") return static_cast<float>(value_at<uint32_t>(data, index));
   if (descr == "<u2") return static_cast<float>(value_at<uint16_t>(data, index));
+  if (descr == "|i1") return static_cast<float>(value_at<int8_t>(data, index));
   return static_cast<float>(value_at<uint8_t>(data, index));
 }
 
@@ -136,7 +140,11 @@ NpyHeader parse_npy_header(std::string_view bytes, const std::string& where) {
     fail("{}: the .npy header is cut short", where);
   NpyHeader header = HeaderParser(bytes.substr(begin, length), where).parse();
   header.data_offset = begin + length;
-  static constexpr std::string_view known[] = {"<f4", "<f8", "<f2", "<i8", "<i4", "<u2", "|u1"};
+  static constexpr std::string_view known[] = {"<f4", "<f8", "<f2", "<i8", "<i4", "<i2",
+                                               "|i1", "<u8", "<u4", "<u2", "|u1"};
+  if (header.descr.starts_with('>'))
+    fail("{}: values of type {} are big-endian; save them as the machine's own (array.astype('<{}'))", where,
+         header.descr, header.descr.substr(1));
   if (std::find(std::begin(known), std::end(known), header.descr) == std::end(known))
     fail("{}: values of type {} are not supported ({})", where, header.descr, fmt::join(known, " "));
   uint64_t bytes_needed = header.item_size();

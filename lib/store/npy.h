@@ -29,7 +29,8 @@ NpyHeader parse_npy_header(std::string_view bytes, const std::string& where);
 // in place).
 std::string npy_header(const std::string& descr, const std::vector<int64_t>& shape);
 
-// A mapped array. `<f4 <f8 <f2 <i8 <i4 <u2 |u1` are read as float, in C or Fortran order.
+// A mapped array. `<f4 <f8 <f2`, signed and unsigned integers of 1 to 8 bytes are read as float, in C or
+// Fortran order; what is big-endian is refused.
 class NpyFile {
  public:
   explicit NpyFile(const std::filesystem::path& path);

@@ -249,7 +249,8 @@ Json plain_json(const PickleValue& value, const std::string& where) {
   return PlainJson(where).convert(value);
 }
 
-std::map<std::string, TorchTensor> tensors_of(const PickleValue& state_dict, const std::string& where) {
+std::map<std::string, TorchTensor> tensors_of(const PickleValue& state_dict, const std::string& where,
+                                              const std::set<std::string>& others) {
   if (!state_dict.is_dict() && state_dict.entries().empty())
     fail("{}: is {}, a dict of tensors was expected", where, state_dict.describe());
   std::map<std::string, TorchTensor> tensors;
@@ -257,6 +258,7 @@ std::map<std::string, TorchTensor> tensors_of(const PickleValue& state_dict, con
     if (!entry.key->is_text())
       fail("{}: has {} for a key, a tensor's name was expected", where, entry.key->describe());
     const std::string name(entry.key->raw());
+    if (others.contains(name)) continue;
     const std::string place = fmt::format("{}: {}", where, printable(name));
     if (!tensors.emplace(name, entry.value->tensor(place)).second) fail("{}: is there twice", place);
   }

@@ -10,6 +10,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -152,7 +153,9 @@ class Pickle {
 // for a configuration.
 Json plain_json(const PickleValue& value, const std::string& where = "pickle");
 
-// The tensors of a state dict by name; an Error naming `where` and the key for anything else in it.
-std::map<std::string, TorchTensor> tensors_of(const PickleValue& state_dict, const std::string& where);
+// The tensors of a state dict by name; an Error naming `where` and the key for anything else in it, other
+// than entries whose names are among `others`.
+std::map<std::string, TorchTensor> tensors_of(const PickleValue& state_dict, const std::string& where,
+                                              const std::set<std::string>& others = {});
 
 }  // namespace retort

@@ -35,7 +35,7 @@ Utterance write_tone(const fs::path& folder, const std::string& id, int64_t samp
 class CountingEncoder : public FrameEncoder {
  public:
   const std::vector<EncoderOutput>& outputs() const override { return outputs_; }
-  int64_t frames(int64_t) const override { return 1; }
+  int64_t frames(std::size_t, int64_t) const override { return 1; }
   std::vector<std::vector<Matrix>> encode(const std::vector<std::vector<float>>& waveforms) override {
     std::vector<std::vector<Matrix>> encoded;
     size_t longest = 0;
@@ -100,7 +100,7 @@ TEST_CASE("mfcc and fbank are encoders", "[encoder]") {
   const auto frames = encoder->encode(waves);
   const Matrix alone = mfcc(waves[0], {});
   CHECK(std::equal(alone.values().begin(), alone.values().end(), frames[0][0].values().begin()));
-  CHECK(frames[1][0].rows() == encoder->frames(700));
+  CHECK(frames[1][0].rows() == encoder->frames(0, 700));
   CHECK(encoder->origin(0).layer == "mfcc");
   CHECK(encoder->origin(0).hop == 160);
 

@@ -1,8 +1,11 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <filesystem>
+#include <functional>
 
+#include "base/files.h"
 #include "encoder/frame_encoder.h"
+#include "model/checkpoint.h"
 #include "model/model_folder.h"
 #include "store/npy.h"
 
@@ -53,11 +56,11 @@ TEST_CASE("layers of a model folder come in the order asked for and equal transf
       const EncoderOutput& output = encoder->outputs()[i];
       CHECK(relative_distance(frames[1][i], read_npy_matrix(fixture(name) / (output.layer + ".npy"))) < 1e-5);
       CHECK(frames[1][i].columns() == output.dim);
-      CHECK(frames[0][i].rows() == encoder->frames(7000));
+      CHECK(frames[0][i].rows() == encoder->frames(0, 7000));
       CHECK(encoder->origin(i).layer == output.layer);
     }
     CHECK(encoder->origin(0).model == read_model_folder(fixture(name)).hash());
-    CHECK(encoder->origin(0).wave_norm == (std::string(name) == "pre" ? "zscore" : "none"));
+    CHECK(encoder->origin(0).wave_norm == (std::string(name) == "pre" ? "zscore-hf" : "none"));
   }
 }
 
@@ -85,4 +88,129 @@ TEST_CASE("an encoder that stops early gives the same as one that goes on", "[en
 
 TEST_CASE("layers that the model does not have are refused", "[encoder]") {
   CHECK_THROWS_WITH(make_encoder("post", "enc4"), Catch::Contains("enc0 to enc3"));
+}
+
+namespace {
+
+// Noise whose loudness changes, so that statistics of a part are not those of the whole.
+std::vector<float> long_waveform(size_t samples) {
+  std::vector<float> wave(samples);
+  uint32_t state = 7;
+  for (size_t i = 0; i < samples; ++i) {
+    state = state * 1664525u + 1013904223u;
+    const double loudness = 0.02 + 0.2 * static_cast<double>(i) / static_cast<double>(samples);
+    wave[i] = static_cast<float>(loudness * (static_cast<double>(state >> 8) / (1 << 23) - 1));
+  }
+  return wave;
+}
+
+std::vector<Matrix> encode_one(EncoderOptions options, const std::vector<float>& wave, double window) {
+  options.window = window;
+  return make_frame_encoder(options)->encode({wave}).front();
+}
+
+EncoderOptions options_for(const std::string& model, const std::string& layers) {
+  EncoderOptions options;
+  options.model = model;
+  options.layers = layers;
+  options.threads = 2;
+  return options;
+}
+
+std::string usage_error(const EncoderOptions& options) {
+  try {
+    make_frame_encoder(options);
+  } catch (const Error& error) {
+    CHECK(error.fault() == Fault::usage);
+    return error.what();
+  }
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("windows change nothing that sees no further than their overlap", "[encoder]") {
+  const TemporaryFolder folder;
+  const auto file = fs::path(RETORT_FIXTURES) / "parity" / "fithubert";
+  const Json about = read_json(file / "variant.json");
+  const ModelWeights reduced = read_checkpoint(file / about["checkpoint"].get<std::string>(),
+                                               file / about["config"].get<std::string>());
+  write_model(folder.path() / "fithubert", reduced);
+  for (const std::string& model :
+       {fixture("post").string(), fixture("pre").string(), (folder.path() / "fithubert").string()}) {
+    for (const size_t samples : {size_t{80001}, size_t{123457}, size_t{16000 * 31}}) {
+      CAPTURE(model, samples);
+      const EncoderOptions options = options_for(model, "conv,proj,enc0,enc1,final");
+      const std::vector<float> wave = long_waveform(samples);
+      const std::vector<Matrix> whole = encode_one(options, wave, 0);
+      const std::vector<Matrix> windows = encode_one(options, wave, 5);
+      for (size_t layer = 0; layer < 3; ++layer)
+        CHECK(relative_distance(windows[layer], whole[layer]) < 1e-4);
+      for (size_t layer = 3; layer < 5; ++layer) {
+        CHECK(windows[layer].rows() == whole[layer].rows());
+        CHECK(std::isfinite(relative_distance(windows[layer], whole[layer])));
+        CHECK(windows[layer].values() != whole[layer].values());  // attention does see a window only
+      }
+    }
+  }
+}
+
+TEST_CASE("an utterance within the window is encoded whole", "[encoder]") {
+  const std::vector<float> wave = long_waveform(80000);
+  const EncoderOptions options = options_for(fixture("post").string(), "final");
+  CHECK(encode_one(options, wave, 5).front().values() == encode_one(options, wave, 0).front().values());
+}
+
+TEST_CASE("compat batches see their padding where the norm is over time, and there only", "[encoder]") {
+  const std::vector<float> wave = fixture_waveform();
+  const std::vector<float> longer = long_waveform(9000);
+  for (const char* model : {"post", "pre"}) {
+    EncoderOptions options = options_for(fixture(model).string(), "final");
+    const Matrix alone = make_frame_encoder(options)->encode({wave}).front().front();
+    options.batching = "compat";
+    options.batch = 2;
+    const auto encoder = make_frame_encoder(options);
+    CHECK(encoder->batches().utterances == 2);
+    CHECK(encoder->origin(0).batching == "compat 2");
+    const Matrix padded = encoder->encode({wave, longer})[0].front();
+    CHECK(padded.rows() == alone.rows());
+    const bool sees_padding = std::string(model) == "post";
+    CHECK((relative_distance(padded, alone) > 1e-3) == sees_padding);
+    if (!sees_padding) continue;
+    // What the tools compute that pad with zeros and give no lengths: the features of a longer utterance.
+    std::vector<float> with_zeros = wave;
+    with_zeros.resize(longer.size());
+    const Matrix zeros = encoder->encode({with_zeros}).front().front();
+    for (int64_t i = 0; i < padded.rows(); ++i)
+      for (int64_t j = 0; j < padded.columns(); ++j) CHECK(padded(i, j) == Approx(zeros(i, j)).margin(1e-4));
+  }
+}
+
+TEST_CASE("another normalisation than the model's takes force, and is stamped", "[encoder]") {
+  EncoderOptions options = options_for(fixture("pre").string(), "final");
+  options.wave_norm = "zscore-hf";
+  CHECK(make_frame_encoder(options)->origin(0).wave_norm == "zscore-hf");
+  options.wave_norm = "none";
+  CHECK_THAT(usage_error(options), Catch::Contains("--force overrides"));
+  options.force = true;
+  const auto forced = make_frame_encoder(options);
+  CHECK(forced->origin(0).wave_norm == "none (forced)");
+  const Matrix raw = forced->encode({fixture_waveform()}).front().front();
+  CHECK(relative_distance(raw, read_npy_matrix(fixture("pre") / "final.npy")) > 1e-4);
+}
+
+TEST_CASE("options of models that would do nothing are refused", "[encoder]") {
+  const auto with = [](const std::function<void(EncoderOptions&)>& change, const std::string& model) {
+    EncoderOptions options;
+    options.model = model;
+    change(options);
+    return usage_error(options);
+  };
+  const std::string post = fixture("post").string();
+  CHECK_THAT(with([](auto& o) { o.window = 30; }, "mfcc"), Catch::Contains("are of models"));
+  CHECK_THAT(with([](auto& o) { o.batching = "compat"; }, post), Catch::Contains("--batch"));
+  CHECK_THAT(with([](auto& o) { o.batch = 4; }, post), Catch::Contains("--batching compat"));
+  CHECK_THAT(with([](auto& o) { o.window = 1; }, post), Catch::Contains("at least 5"));
+  CHECK_THAT(with([](auto& o) { o.force = true; }, post), Catch::Contains("--wave-norm"));
+  CHECK_THAT(with([](auto& o) { o.wave_norm = "loud"; }, post), Catch::Contains("none of none, zscore"));
 }

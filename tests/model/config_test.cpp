@@ -71,7 +71,7 @@ TEST_CASE("config.json is read as transformers means it", "[config]") {
   CHECK(pre.pre_norm);
   CHECK(pre.conv_norm == ConvNorm::layer);
   CHECK(pre.conv_bias);
-  CHECK(pre.wave_norm == "zscore");
+  CHECK(pre.wave_norm == "zscore-hf");
   const ModelConfig bare = read_model_config(fixture("bare"));
   CHECK_FALSE(bare.mask_embedding);
   CHECK_FALSE(bare.projection_norm);
@@ -92,7 +92,7 @@ TEST_CASE("the waveform's norm is the preprocessor's, or what the conv norm impl
   int warnings = 0;
   set_log_sink(
       [&](LogLevel level, std::string_view, std::string_view) { warnings += level == LogLevel::warning; });
-  CHECK(contradictory.read().wave_norm == "zscore");
+  CHECK(contradictory.read().wave_norm == "zscore-hf");
   contradictory.normalise(false);
   CHECK(contradictory.read().wave_norm == "none");
   set_log_sink({});
@@ -100,9 +100,11 @@ TEST_CASE("the waveform's norm is the preprocessor's, or what the conv norm impl
 }
 
 TEST_CASE("models that would be computed wrongly are refused", "[config]") {
-  CHECK_THAT(error_of({{"model_type", "wavlm"}}), Catch::Contains("model_type wavlm is not supported"));
+  CHECK_THAT(error_of({{"model_type", "sew"}}), Catch::Contains("model_type sew is not supported"));
   CHECK_THAT(error_of({{"hidden_act", "relu"}}), Catch::Contains("hidden_act relu"));
-  CHECK_THAT(error_of({{"conv_pos_batch_norm", true}}), Catch::Contains("conv_pos_batch_norm"));
+  CHECK_THAT(error_of({{"model_type", "wavlm"}, {"num_buckets", 7}}), Catch::Contains("num_buckets"));
+  CHECK_THAT(error_of({{"model_type", "fithubert"}, {"time_reduction", 0}}),
+             Catch::Contains("time_reduction"));
   CHECK_THAT(error_of({{"adapter_attn_dim", 16}}), Catch::Contains("adapter_attn_dim"));
   CHECK_THAT(error_of({{"num_attention_heads", 7}}), Catch::Contains("no multiple"));
   CHECK_THAT(error_of({{"conv_dim", {512, 512}}}), Catch::Contains("same number"));

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "model/normalise.h"
+#include "model/tensors.h"
 #include "store/half.h"
 #include "store/safetensors.h"
 
@@ -74,7 +75,7 @@ TEST_CASE("a written folder reads back equal, with heads and provenance", "[mode
   const ModelWeights back = read_model_folder(folder.path());
   CHECK(back.provenance == model.provenance);
   CHECK(back.config.classes == 6);
-  CHECK(back.config.wave_norm == "zscore");
+  CHECK(back.config.wave_norm == "zscore-hf");
   for (const auto& [name, tensor] : model.tensors) CHECK(back.tensors.at(name).values == tensor.values);
   CHECK(back.hash() == read_model_folder(fixture("pre")).hash());
 }
@@ -146,7 +147,8 @@ TEST_CASE("a missing mask embedding is tolerated, anything else that does not fi
 
 TEST_CASE("a folder without weights, and weights changed behind retort.json, are refused", "[model]") {
   Draft draft("bare");
-  CHECK_THROWS_WITH(read_model_folder(draft.folder.path()), Catch::Contains("no model.safetensors in it"));
+  CHECK_THROWS_WITH(read_model_folder(draft.folder.path()),
+                    Catch::Contains("no model.safetensors or pytorch_model.bin in it"));
   const TemporaryFolder folder;
   write_model(folder.path(), draft.source);
   ModelWeights other = draft.source;

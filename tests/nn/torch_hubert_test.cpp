@@ -4,6 +4,7 @@
 #include <random>
 
 #include "model/model_folder.h"
+#include "model/tensors.h"
 #include "nn/hubert.h"
 #include "nn/torch_device.h"
 #include "store/npy.h"

@@ -77,7 +77,7 @@ class ExportTest(ToolTest):
 
     def test_wrong_use(self):
         self.student()
-        for form in ("onnx", "fairseq"):
+        for form in ("onnx", "kaldi"):
             self.fails(2, "hf", "retort-export", "--to", form, "student", "-o", "out")
         self.fails(2, "--dtype", "retort-export", "student", "-o", "out", "--dtype", "int8")
         self.fails(2, "--layer", "retort-export", "student", "-o", "out", "--layer", "enc1")
@@ -85,7 +85,7 @@ class ExportTest(ToolTest):
         self.leaves_nothing("out")
 
     def test_models_that_do_not_fit(self):
-        self.fails(1, "no config.json", "retort-export", "nowhere", "-o", "out")
+        self.fails(1, "no such model folder or checkpoint", "retort-export", "nowhere", "-o", "out")
         self.student()
         weights = self.folder / "student/model.safetensors"
         whole = weights.read_bytes()

@@ -224,7 +224,7 @@ class ModelLayers(ExtractTest):
         def run(folder):
             return ["retort-extract", "--model", folder, "--layer", "enc1", self.input_wav(), "-o", "feats"]
 
-        self.fails(1, "config.json", *run("nowhere"))
+        self.fails(1, "no such model folder or checkpoint", *run("nowhere"))
         folder = copy_model("bare", self.folder / "model")
         weights = folder / "model.safetensors"
         tensors = read_tensors(weights)

@@ -88,7 +88,7 @@ class Sources(PrepareTest):
             self.fails(1, message, *self.prepare("data"))
         (data / "segments").unlink()
         (data / "wav.scp").write_text("rec sox rec.wav -t wav - |\n")
-        self.fails(1, "recording rec is a command", *self.prepare("data"))
+        self.fails(1, "1 command-failed", *self.prepare("data"))
         self.leaves_nothing("corpus.jsonl")
 
     def test_metadata(self):
