@@ -59,15 +59,19 @@ def read_expected(path) -> Dict[str, Dict[str, Frames]]:
     return layers
 
 
-def read_store(folder) -> Dict[str, Frames]:
-    """clip -> frames of a store of one part."""
-    data = (Path(folder) / f"{PART}.npy").read_bytes()
+def read_array(path) -> Frames:
+    """A (frames, dim) .npy of f32."""
+    data = Path(path).read_bytes()
     (length,) = struct.unpack("<H", data[8:10])
     header = ast.literal_eval(data[10:10 + length].decode())
     if header["descr"] != "<f4" or header["fortran_order"]:
-        raise ParityError(f"{folder}: not rows of f32")
-    dim = header["shape"][1]
-    values = _floats(data[10 + length:])
+        raise ParityError(f"{path}: not rows of f32")
+    return Frames(*header["shape"], _floats(data[10 + length:]))
+
+
+def read_store(folder) -> Dict[str, Frames]:
+    """clip -> frames of a store of one part."""
+    _, dim, values = read_array(Path(folder) / f"{PART}.npy")
     found = {}
     for line in (Path(folder) / f"{PART}.jsonl").read_text().splitlines():
         entry = json.loads(line)

@@ -1,0 +1,69 @@
+"""oracle_exports.py FORM EXPORT WAV OUT.npy: loads an export with the package it is for, and writes its last layer.
+
+FORM is hf (transformers, every key has to fit) or fairseq (s3prl's copy of fairseq's modules, strict). Needs torch and that package.
+"""
+
+import dataclasses
+import sys
+import wave
+
+import numpy as np
+import torch
+
+
+def samples_of(path):
+    with wave.open(path) as file:
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / 32768
+
+
+def last_layer_hf(folder, samples):
+    from transformers import AutoModel, Wav2Vec2FeatureExtractor
+    model, info = AutoModel.from_pretrained(folder, output_loading_info=True)
+    wrong = [key for key in ("missing_keys", "unexpected_keys", "mismatched_keys") if info[key]]
+    assert not wrong, {key: info[key] for key in wrong}
+    extractor = Wav2Vec2FeatureExtractor.from_pretrained(folder)
+    batch = extractor(samples, sampling_rate=16000, return_tensors="pt").input_values
+    return model.eval()(batch).last_hidden_state[0]
+
+
+def last_layer_fairseq(path, samples):
+    checkpoint = torch.load(path, weights_only=True)
+    cfg = checkpoint["cfg"]
+    batch = torch.from_numpy(samples)
+    if cfg.get("task", cfg)["normalize"]:
+        batch = torch.nn.functional.layer_norm(batch, batch.shape)
+    if "relative_position_embedding" in cfg:
+        from s3prl.upstream.wavlm.WavLM import WavLM, WavLMConfig
+        model = WavLM(WavLMConfig(cfg))
+        model.load_state_dict(checkpoint["model"])
+        return model.eval().extract_features(batch[None])[0][0]
+    model = fairseq_model(cfg)
+    model.load_state_dict(checkpoint["model"])
+    features = model.eval().extract_features(batch[None], padding_mask=None, mask=False)
+    return (features["x"] if isinstance(features, dict) else features[0])[0]
+
+
+def taken(config_class, values, **more):
+    """The config with those values that it has fields for, which fairseq's own classes have more of."""
+    fields = {field.name for field in dataclasses.fields(config_class)}
+    return config_class(**{key: value for key, value in values.items() if key in fields}, **more)
+
+
+def fairseq_model(cfg):
+    name = cfg["model"]["_name"]
+    if name == "hubert":
+        from s3prl.upstream.hubert.hubert_model import HubertConfig, HubertModel, HubertPretrainingConfig
+        model = taken(HubertConfig, cfg["model"], label_rate=cfg["task"]["label_rate"])
+        return HubertModel(model, taken(HubertPretrainingConfig, cfg["task"]), [])
+    raise ValueError(f"{name} is not tried here: s3prl's classes want the heads that stay behind")
+
+
+def main():
+    form, export, wav, out = sys.argv[1:]
+    with torch.no_grad():
+        values = {"hf": last_layer_hf, "fairseq": last_layer_fairseq}[form](export, samples_of(wav))
+    np.save(out, values.numpy().astype("<f4"))
+
+
+if __name__ == "__main__":
+    main()
