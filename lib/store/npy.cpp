@@ -138,7 +138,8 @@ NpyHeader parse_npy_header(std::string_view bytes, const std::string& where) {
   header.data_offset = begin + length;
   static constexpr std::string_view known[] = {"<f4", "<f8", "<f2", "<i8", "<i4", "<u2", "|u1"};
   if (std::find(std::begin(known), std::end(known), header.descr) == std::end(known))
-    fail("{}: values of type {} are not supported ({})", where, header.descr, fmt::join(known, " "));
+    fail("{}: values of type {} are not supported ({})", where, one_line(header.descr),
+         fmt::join(known, " "));
   uint64_t bytes_needed = header.item_size();
   for (const int64_t size : header.shape)
     if (__builtin_mul_overflow(bytes_needed, static_cast<uint64_t>(size), &bytes_needed))

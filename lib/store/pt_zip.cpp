@@ -10,7 +10,6 @@
 
 #include "base/error.h"
 #include "store/crc32.h"
-#include "store/pickle_builder.h"
 #include "store/pt_storages.h"
 
 namespace retort {
@@ -112,7 +111,7 @@ class TorchZip : public TorchStorages {
     if (find(prefix_ + "byteorder") != nullptr) {
       const std::string order = read_small("byteorder", 16);
       if (order != "little")
-        fail("{}: its numbers are {}-endian; only little-endian files are read", name_, printable(order));
+        fail("{}: its numbers are {}-endian; only little-endian files are read", name_, one_line(order));
     }
     const PickleLimits limits;
     const std::string bytes = read_small("data.pkl", limits.bytes);
@@ -120,7 +119,7 @@ class TorchZip : public TorchStorages {
     for (const auto& [key, storage] : pickle.storages()) {
       const uint64_t found = size(key, "data.pkl");
       if (found != storage.bytes())
-        fail("{}: storage {} has {} bytes, the pickle declares {}", name_, printable(key), found,
+        fail("{}: storage {} has {} bytes, the pickle declares {}", name_, one_line(key), found,
              storage.bytes());
     }
     return pickle;
@@ -133,7 +132,7 @@ class TorchZip : public TorchStorages {
   void read(const std::string& key, uint64_t begin, std::span<std::byte> out,
             const std::string& name) override {
     read_entry(storage(key, name), begin, out,
-               fmt::format("entry data/{} ({})", printable(key), printable(name)));
+               fmt::format("entry data/{} ({})", one_line(key), one_line(name)));
   }
 
  private:
@@ -156,7 +155,7 @@ class TorchZip : public TorchStorages {
       if (i == 0) prefix_ = prefix_of(status.name);
       ZipEntry entry{static_cast<zip_uint64_t>(i), status.size, status.comp_size, status.crc,
                      status.comp_method == ZIP_CM_STORE};
-      const std::string entry_name = printable(status.name);
+      const std::string entry_name = one_line(status.name);
       if (status.encryption_method != ZIP_EM_NONE) fail("{}: entry {} is encrypted", name_, entry_name);
       // Entries lie side by side, so that together they are no larger than the file. Thus nothing is ever
       // allocated that the file does not hold.
@@ -185,8 +184,8 @@ class TorchZip : public TorchStorages {
   const ZipEntry& storage(const std::string& key, const std::string& name) const {
     const ZipEntry* entry = find(prefix_ + "data/" + key);
     if (entry == nullptr)
-      fail("{}: {}: there is no entry data/{}; the file is damaged or cut short", name_, printable(name),
-           printable(key));
+      fail("{}: {}: there is no entry data/{}; the file is damaged or cut short", name_, one_line(name),
+           one_line(key));
     return *entry;
   }
 

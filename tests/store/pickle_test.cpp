@@ -262,6 +262,7 @@ TEST_CASE("damage is told in one line") {
   CHECK_THAT(refusal("cmod\nKlass"), Contains("a line has no end"));
   CHECK_THAT(refusal("NN\x93."), Contains("a class without a name"));
   CHECK_THAT(refusal(fmt::format("c{}\nK\n.", std::string(600, 'm'))), Contains("more than 512 bytes"));
+  CHECK_THAT(refusal("cmod\nK\xff\n."), Contains("a name that is no text"));
 }
 
 TEST_CASE("tensors are checked while the pickle is read") {
@@ -269,7 +270,8 @@ TEST_CASE("tensors are checked while the pickle is read") {
     return refused_call("ctorch._utils\n_rebuild_tensor_v2\n(" + storage + rest + "\x89NtR");
   };
   const auto storage = [&](const std::string& type, const std::string& count) {
-    return fmt::format("({}ctorch\n{}\n{}{}{}tQ", text_op("storage"), type, text_op("0"), text_op("cpu"), count);
+    return fmt::format("({}ctorch\n{}\n{}{}{}tQ", text_op("storage"), type, text_op("0"), text_op("cpu"),
+                       count);
   };
   const std::string good = storage("FloatStorage", "K\x06");
   CHECK(tensor(good, "K\x01K\x05\x85K\x01\x85") == "parsed as a tensor");
