@@ -5,6 +5,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace retort {
@@ -13,13 +14,20 @@ namespace retort {
 enum class Fault { work = 1, usage = 2 };
 
 // What a user did wrong or what went wrong for them, in one line: what, which file or utterance, what to do.
+// Control characters, which a message may have from a file, become '?'.
 class Error : public std::runtime_error {
  public:
-  explicit Error(const std::string& message, Fault fault = Fault::work)
-      : std::runtime_error(message), fault_(fault) {}
+  explicit Error(std::string message, Fault fault = Fault::work)
+      : std::runtime_error(without_controls(std::move(message))), fault_(fault) {}
   Fault fault() const { return fault_; }
 
  private:
+  static std::string without_controls(std::string message) {
+    for (char& c : message)
+      if ((c >= 0 && c < 0x20) || c == 0x7f) c = '?';
+    return message;
+  }
+
   Fault fault_;
 };
 
@@ -33,6 +41,17 @@ class Stopped : public std::exception {
  private:
   int signal_;
 };
+
+// Text out of a file for a message: on one line and of bearable length, whatever it holds. What is not
+// printable ASCII becomes '?'.
+inline std::string one_line(std::string_view text) {
+  constexpr std::size_t longest = 120;
+  std::string line(text.substr(0, longest));
+  for (char& c : line)
+    if (c < 0x20 || c > 0x7e) c = '?';
+  if (text.size() > longest) line += "...";
+  return line;
+}
 
 template <class... Args>
 [[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {

@@ -46,11 +46,11 @@ T json_get(const Json& object, std::string_view key, const std::string& where) {
   const auto found = object.find(key);
   if (found == object.end()) fail("{}: no \"{}\" in it", where, key);
   if (!json_holds<T>(*found))
-    fail("{}: \"{}\" is {}, which is not of the type it should have", where, key, found->dump());
+    fail("{}: \"{}\" is {}, which is not of the type it should have", where, key, one_line(found->dump()));
   try {
     return found->template get<T>();
   } catch (const nlohmann::json::exception&) {
-    fail("{}: \"{}\" is {}, which is not of the type it should have", where, key, found->dump());
+    fail("{}: \"{}\" is {}, which is not of the type it should have", where, key, one_line(found->dump()));
   }
 }
 

@@ -146,7 +146,8 @@ NpyHeader parse_npy_header(std::string_view bytes, const std::string& where) {
     fail("{}: values of type {} are big-endian; save them as the machine's own (array.astype('<{}'))", where,
          header.descr, header.descr.substr(1));
   if (std::find(std::begin(known), std::end(known), header.descr) == std::end(known))
-    fail("{}: values of type {} are not supported ({})", where, header.descr, fmt::join(known, " "));
+    fail("{}: values of type {} are not supported ({})", where, one_line(header.descr),
+         fmt::join(known, " "));
   uint64_t bytes_needed = header.item_size();
   for (const int64_t size : header.shape)
     if (__builtin_mul_overflow(bytes_needed, static_cast<uint64_t>(size), &bytes_needed))

@@ -4,7 +4,6 @@
 #include <unordered_map>
 
 #include "base/error.h"
-#include "store/pickle_builder.h"
 
 namespace retort {
 namespace {
@@ -42,8 +41,8 @@ const char* kind_name(Kind kind) {
 }
 
 const PickleValue* last_with_key(std::span<const PickleEntry> entries, std::string_view key) {
-  for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry)
-    if (entry->key->is_text() && entry->key->raw() == key) return entry->value;
+  for (std::size_t i = entries.size(); i-- > 0;)
+    if (entries[i].key->is_text() && entries[i].key->raw() == key) return entries[i].value;
   return nullptr;
 }
 
@@ -242,7 +241,7 @@ std::string PickleValue::class_name() const {
 
 std::string PickleValue::describe() const {
   if (!is_record()) return kind_name(kind_);
-  return (arguments_ == nullptr ? "the name " : "an instance of ") + printable(class_name());
+  return (arguments_ == nullptr ? "the name " : "an instance of ") + one_line(class_name());
 }
 
 Json plain_json(const PickleValue& value, const std::string& where) {
@@ -259,7 +258,7 @@ std::map<std::string, TorchTensor> tensors_of(const PickleValue& state_dict, con
       fail("{}: has {} for a key, a tensor's name was expected", where, entry.key->describe());
     const std::string name(entry.key->raw());
     if (others.contains(name)) continue;
-    const std::string place = fmt::format("{}: {}", where, printable(name));
+    const std::string place = fmt::format("{}: {}", where, one_line(name));
     if (!tensors.emplace(name, entry.value->tensor(place)).second) fail("{}: is there twice", place);
   }
   return tensors;

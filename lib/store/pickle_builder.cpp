@@ -177,15 +177,6 @@ PickleValue* own(const PickleValue& value) {
 
 }  // namespace
 
-std::string printable(std::string_view text) {
-  constexpr std::size_t longest = 120;
-  std::string line(text.substr(0, longest));
-  for (char& c : line)
-    if (c < 0x20 || c > 0x7e) c = '?';
-  if (text.size() > longest) line += "...";
-  return line;
-}
-
 PickleBuilder::PickleBuilder(Pickle& pickle, std::string where, const PickleLimits& limits)
     : pickle_(pickle), where_(std::move(where)), limits_(limits) {
   none_ = make(Kind::none);
@@ -199,7 +190,7 @@ void PickleBuilder::damaged(std::string_view what) const {
 }
 
 void PickleBuilder::refuse_call(std::string_view what) const {
-  fail("{}: the pickle wants to call {}; refused", where_, printable(what));
+  fail("{}: the pickle wants to call {}; refused", where_, one_line(what));
 }
 
 void PickleBuilder::charge(std::size_t steps) {
@@ -253,8 +244,7 @@ PickleValue* PickleBuilder::long_integer(std::string_view bytes) {
     return integer(std::bit_cast<int64_t>(low));
   }
   double value = negative ? -1 : 0;
-  for (auto byte = bytes.rbegin(); byte != bytes.rend(); ++byte)
-    value = value * 256 + static_cast<unsigned char>(*byte);
+  for (std::size_t i = bytes.size(); i-- > 0;) value = value * 256 + static_cast<unsigned char>(bytes[i]);
   return real(value);
 }
 
@@ -278,6 +268,7 @@ PickleValue* PickleBuilder::tuple(Items items) {
 
 PickleValue* PickleBuilder::global(std::string_view module, std::string_view name) {
   if (module.size() > largest_name || name.size() > largest_name) damaged("a name of more than 512 bytes");
+  if (!is_utf8(module) || !is_utf8(name)) damaged("a name that is no text");
   PickleValue* made = make(Kind::record);
   made->text_ = keep(module);
   made->name_ = keep(name);
@@ -546,7 +537,7 @@ PickleValue* PickleBuilder::persistent(const PickleValue& id) {
     damaged("a storage larger than every file");
   const auto [known, is_new] = pickle_.storages_.try_emplace(storage.key, TorchStorage{count, type->bytes});
   if (!is_new && known->second.bytes() != static_cast<uint64_t>(bytes))
-    fail("{}: storage {} has two sizes, {} and {} bytes", where_, printable(storage.key),
+    fail("{}: storage {} has two sizes, {} and {} bytes", where_, one_line(storage.key),
          known->second.bytes(), bytes);
   if (parts.size() > 5 && !parts[5]->items().empty())
     storage.first = count_of(argument(parts[5]->items(), 1));

@@ -13,9 +13,6 @@
 
 namespace retort {
 
-// Whatever a file holds, on one line of bearable length: what is not printable ASCII becomes '?'.
-std::string printable(std::string_view text);
-
 class PickleBuilder {
  public:
   using Kind = PickleValue::Kind;
@@ -67,7 +64,7 @@ class PickleBuilder {
   std::string_view keep(std::string_view bytes);
   [[noreturn]] void refuse_call(std::string_view what) const;
   static bool is_named(const PickleValue& value) { return value.is_record() && value.arguments_ == nullptr; }
-  bool may_be_class(const PickleValue& callee, bool instance) const;
+  bool may_be_class(const PickleValue& type, bool instance) const;
   PickleValue* instance_of(const PickleValue& type, const PickleValue& arguments);
   PickleValue* filled(Kind kind, Items arguments);
 

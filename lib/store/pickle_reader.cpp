@@ -345,7 +345,7 @@ bool PickleReader::step_container(unsigned char opcode) {
     case op_tuple2:
     case op_tuple3: {
       Values values(opcode - op_tuple1 + 1u);
-      for (auto value = values.rbegin(); value != values.rend(); ++value) *value = pop();
+      for (std::size_t i = values.size(); i-- > 0;) values[i] = pop();
       push(tuple_of(values));
       return true;
     }

@@ -5,7 +5,6 @@
 
 #include "base/error.h"
 #include "store/half.h"
-#include "store/pickle_builder.h"
 #include "store/pt_storages.h"
 #include "store/torch_file.h"
 
@@ -130,9 +129,7 @@ struct TorchFile::State {
   std::string name;
   TorchContent content;
 
-  std::string place(const std::string& tensor) const {
-    return fmt::format("{}: {}", name, printable(tensor));
-  }
+  std::string place(const std::string& tensor) const { return fmt::format("{}: {}", name, one_line(tensor)); }
 
   View view(const TorchTensor& tensor, const std::string& tensor_name) const {
     return checked_view(tensor, content.storages->size(tensor.storage, tensor_name), place(tensor_name));

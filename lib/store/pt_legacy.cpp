@@ -9,7 +9,6 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "store/pickle_builder.h"
 #include "store/pt_storages.h"
 
 namespace retort {
@@ -68,8 +67,7 @@ class LegacyStorages : public TorchStorages {
  private:
   const Place& place(const std::string& key, const std::string& name) const {
     const auto found = places_.find(key);
-    if (found == places_.end())
-      fail("{}: {}: there is no storage {}", name_, printable(name), printable(key));
+    if (found == places_.end()) fail("{}: {}: there is no storage {}", name_, one_line(name), one_line(key));
     return found->second;
   }
 
@@ -85,23 +83,23 @@ std::map<std::string, Place> find_storages(const Pickle& object, const PickleVal
   for (const PickleValue* key : keys.items()) {
     const auto declared = object.storages().find(std::string(key->raw()));
     if (declared == object.storages().end())
-      fail("{}: storage {} belongs to no tensor", name, printable(key->raw()));
+      fail("{}: storage {} belongs to no tensor", name, one_line(key->raw()));
     int64_t count = 0;
     if (bytes.size() - offset < sizeof count)
       fail("{}: is cut short before storage {}", name, declared->first);
     std::memcpy(&count, bytes.data() + offset, sizeof count);
     offset += sizeof count;
     if (count != declared->second.count)
-      fail("{}: storage {} has {} elements, the pickle declares {}", name, printable(key->raw()), count,
+      fail("{}: storage {} has {} elements, the pickle declares {}", name, one_line(key->raw()), count,
            declared->second.count);
     const uint64_t size = declared->second.bytes();
-    if (bytes.size() - offset < size) fail("{}: is cut short within storage {}", name, printable(key->raw()));
+    if (bytes.size() - offset < size) fail("{}: is cut short within storage {}", name, one_line(key->raw()));
     if (!places.try_emplace(declared->first, Place{offset, size}).second)
-      fail("{}: storage {} is there twice", name, printable(key->raw()));
+      fail("{}: storage {} is there twice", name, one_line(key->raw()));
     offset += size;
   }
   for (const auto& [key, declared] : object.storages())
-    if (!places.contains(key)) fail("{}: storage {} is missing", name, printable(key));
+    if (!places.contains(key)) fail("{}: storage {} is missing", name, one_line(key));
   return places;
 }
 

@@ -1,5 +1,3 @@
-#include <zlib.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -13,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "store/crc32.h"
 #include "store/torch_file.h"
 
 namespace retort {
@@ -148,7 +147,7 @@ class StoredZip {
   explicit StoredZip(const std::filesystem::path& path) : file_(path) {}
 
   void add(const std::string& name, const void* data, std::size_t bytes) {
-    Entry entry{name, checksum(data, bytes), bytes, file_.bytes_written()};
+    Entry entry{name, crc32_of(0, data, bytes), bytes, file_.bytes_written()};
     file_.write(header_of(entry));
     file_.write(data, bytes);
     entries_.push_back(std::move(entry));
@@ -168,17 +167,6 @@ class StoredZip {
 
     bool large() const { return bytes >= zip32_limit || offset >= zip32_limit; }
   };
-
-  static uint32_t checksum(const void* data, std::size_t bytes) {
-    constexpr std::size_t most = 1 << 30;  // zlib counts in 32 bits
-    uLong crc = crc32(0, nullptr, 0);
-    const auto* at = static_cast<const Bytef*>(data);
-    for (std::size_t step = 0; bytes > 0; bytes -= step, at += step) {
-      step = std::min(bytes, most);
-      crc = crc32(crc, at, static_cast<uInt>(step));
-    }
-    return static_cast<uint32_t>(crc);
-  }
 
   static uint32_t clipped(uint64_t value) { return static_cast<uint32_t>(std::min(value, zip32_limit)); }
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "store/pickle_builder.h"
+#include "store/crc32.h"
 #include "store/pt_storages.h"
 
 namespace retort {
@@ -22,7 +22,7 @@ constexpr std::size_t end_record = 22;
 constexpr std::size_t end_record_64 = 56;
 constexpr std::size_t locator_64 = 20;
 constexpr std::size_t longest_comment = 65535;
-constexpr std::size_t scratch_bytes = 256 << 10;
+constexpr std::size_t piece_bytes = 256 << 10;
 // PyTorch stores its entries as they are. Files that were zipped again are read too, but nothing is inflated
 // that was not worth deflating: beyond this ratio it is a bomb, or zeros.
 constexpr uint64_t largest_ratio = 20;
@@ -81,12 +81,13 @@ struct ZipEntry {
   zip_uint64_t index = 0;
   uint64_t bytes = 0;
   uint64_t packed_bytes = 0;
+  uint32_t crc = 0;
   bool stored = true;
 };
 
 class TorchZip : public TorchStorages {
  public:
-  explicit TorchZip(const std::filesystem::path& path) : name_(path.string()), scratch_(scratch_bytes) {
+  explicit TorchZip(const std::filesystem::path& path) : name_(path.string()), scratch_(piece_bytes) {
     refuse_incredible_directory(path);
     int error = 0;
     archive_.reset(zip_open(path.c_str(), ZIP_RDONLY, &error));
@@ -110,7 +111,7 @@ class TorchZip : public TorchStorages {
     if (find(prefix_ + "byteorder") != nullptr) {
       const std::string order = read_small("byteorder", 16);
       if (order != "little")
-        fail("{}: its numbers are {}-endian; only little-endian files are read", name_, printable(order));
+        fail("{}: its numbers are {}-endian; only little-endian files are read", name_, one_line(order));
     }
     const PickleLimits limits;
     const std::string bytes = read_small("data.pkl", limits.bytes);
@@ -118,7 +119,7 @@ class TorchZip : public TorchStorages {
     for (const auto& [key, storage] : pickle.storages()) {
       const uint64_t found = size(key, "data.pkl");
       if (found != storage.bytes())
-        fail("{}: storage {} has {} bytes, the pickle declares {}", name_, printable(key), found,
+        fail("{}: storage {} has {} bytes, the pickle declares {}", name_, one_line(key), found,
              storage.bytes());
     }
     return pickle;
@@ -130,7 +131,8 @@ class TorchZip : public TorchStorages {
 
   void read(const std::string& key, uint64_t begin, std::span<std::byte> out,
             const std::string& name) override {
-    read_entry(storage(key, name), begin, out, fmt::format("entry data/{}", printable(key)), name);
+    read_entry(storage(key, name), begin, out,
+               fmt::format("entry data/{} ({})", one_line(key), one_line(name)));
   }
 
  private:
@@ -151,9 +153,9 @@ class TorchZip : public TorchStorages {
       if (zip_stat_index(archive_.get(), static_cast<zip_uint64_t>(i), ZIP_FL_ENC_RAW, &status) != 0)
         fail("{}: entry {} of the zip file cannot be read", name_, i);
       if (i == 0) prefix_ = prefix_of(status.name);
-      ZipEntry entry{static_cast<zip_uint64_t>(i), status.size, status.comp_size,
+      ZipEntry entry{static_cast<zip_uint64_t>(i), status.size, status.comp_size, status.crc,
                      status.comp_method == ZIP_CM_STORE};
-      const std::string entry_name = printable(status.name);
+      const std::string entry_name = one_line(status.name);
       if (status.encryption_method != ZIP_EM_NONE) fail("{}: entry {} is encrypted", name_, entry_name);
       // Entries lie side by side, so that together they are no larger than the file. Thus nothing is ever
       // allocated that the file does not hold.
@@ -182,8 +184,8 @@ class TorchZip : public TorchStorages {
   const ZipEntry& storage(const std::string& key, const std::string& name) const {
     const ZipEntry* entry = find(prefix_ + "data/" + key);
     if (entry == nullptr)
-      fail("{}: {}: there is no entry data/{}; the file is damaged or cut short", name_, printable(name),
-           printable(key));
+      fail("{}: {}: there is no entry data/{}; the file is damaged or cut short", name_, one_line(name),
+           one_line(key));
     return *entry;
   }
 
@@ -192,7 +194,7 @@ class TorchZip : public TorchStorages {
     if (entry.bytes > limit)
       fail("{}: entry {} has {} bytes, more than {}", name_, entry_name, entry.bytes, limit);
     std::string bytes(entry.bytes, '\0');
-    read_entry(entry, 0, std::as_writable_bytes(std::span(bytes)), "entry " + entry_name, entry_name);
+    read_entry(entry, 0, std::as_writable_bytes(std::span(bytes)), "entry " + entry_name);
     return bytes;
   }
 
@@ -202,46 +204,96 @@ class TorchZip : public TorchStorages {
     fail("{}: {} would inflate from {} to {} bytes; refused", name_, what, entry.packed_bytes, entry.bytes);
   }
 
-  // The first time an entry is read to its end, which is when libzip compares its checksum. Later views of
-  // the same storage are found by seeking.
-  void read_entry(const ZipEntry& entry, uint64_t begin, std::span<std::byte> out, const std::string& what,
-                  const std::string& name) {
-    refuse_bomb(entry, what);
-    OpenEntry open(zip_fopen_index(archive_.get(), entry.index, 0));
-    if (open == nullptr)
-      fail("{}: {} ({}) cannot be read: {}", name_, what, printable(name), zip_strerror(archive_.get()));
-    const auto wrong = [&](std::string_view reason) {
-      fail("{}: {} ({}) is damaged: {}", name_, what, printable(name), reason);
-    };
-    const auto take = [&](std::byte* into, uint64_t bytes) {
-      while (bytes > 0) {
-        const zip_int64_t got = zip_fread(open.get(), into, bytes);
-        if (got < 0) wrong(zip_file_strerror(open.get()));
-        if (got == 0) wrong("it is cut short");
-        into += got;
-        bytes -= static_cast<uint64_t>(got);
-      }
-    };
-    const auto skip = [&](uint64_t bytes) {
-      for (uint64_t step = 0; bytes > 0; bytes -= step) {
-        step = std::min<uint64_t>(bytes, scratch_.size());
-        take(scratch_.data(), step);
-      }
-    };
-    const bool checked = checked_[entry.index];
-    if (checked && entry.stored) {
-      if (zip_fseek(open.get(), static_cast<zip_int64_t>(begin), SEEK_SET) != 0)
-        wrong(zip_file_strerror(open.get()));
-      take(out.data(), out.size());
-      return;
+  // Errors about an entry, for those who read from it.
+  struct Place {
+    const ZipEntry& entry;
+    std::string what;
+  };
+
+  [[noreturn]] void wrong(const Place& place, std::string_view reason) const {
+    fail("{}: {} is damaged: {}", name_, place.what, reason);
+  }
+
+  OpenEntry open(const Place& place) const {
+    OpenEntry opened(zip_fopen_index(archive_.get(), place.entry.index, 0));
+    if (opened == nullptr) wrong(place, zip_strerror(archive_.get()));
+    return opened;
+  }
+
+  void seek(const Place& place, zip_file_t* file, uint64_t offset) const {
+    if (zip_fseek(file, static_cast<zip_int64_t>(offset), SEEK_SET) != 0)
+      wrong(place, zip_file_strerror(file));
+  }
+
+  // Fills `out`; the checksum goes along, in pieces that the CPU's caches hold.
+  void take(const Place& place, zip_file_t* file, std::span<std::byte> out, uint32_t& crc) const {
+    while (!out.empty()) {
+      const zip_int64_t got = zip_fread(file, out.data(), std::min(out.size(), piece_bytes));
+      if (got < 0) wrong(place, zip_file_strerror(file));
+      if (got == 0) wrong(place, "it is cut short");
+      crc = crc32_of(crc, out.data(), static_cast<std::size_t>(got));
+      out = out.subspan(static_cast<std::size_t>(got));
     }
-    skip(begin);
-    take(out.data(), out.size());
-    if (checked) return;
-    skip(entry.bytes - begin - out.size());
-    const zip_int64_t end = zip_fread(open.get(), scratch_.data(), 1);
-    if (end != 0) wrong(end < 0 ? zip_file_strerror(open.get()) : "it is longer than it should be");
+  }
+
+  void skip(const Place& place, zip_file_t* file, uint64_t bytes, uint32_t& crc) {
+    while (bytes > 0) {
+      const std::span<std::byte> piece(scratch_.data(), std::min<uint64_t>(bytes, scratch_.size()));
+      take(place, file, piece, crc);
+      bytes -= piece.size();
+    }
+  }
+
+  // The first time, all of the entry is read and its checksum compared. Later views of the same storage are
+  // found by seeking.
+  void read_entry(const ZipEntry& entry, uint64_t begin, std::span<std::byte> out, const std::string& what) {
+    const Place place{entry, what};
+    refuse_bomb(entry, what);
+    if (out.empty() && checked_[entry.index]) return;
+    if (!entry.stored)
+      read_inflated(place, begin, out);
+    else if (checked_[entry.index])
+      read_checked(place, begin, out);
+    else
+      read_checking(place, begin, out);
     checked_[entry.index] = true;
+  }
+
+  void read_checked(const Place& place, uint64_t begin, std::span<std::byte> out) const {
+    const OpenEntry file = open(place);
+    uint32_t ignored = 0;
+    seek(place, file.get(), begin);
+    take(place, file.get(), out, ignored);
+  }
+
+  // libzip would take the checksum itself, with zlib and in most of the time that reading takes, unless its
+  // first read is past the beginning. So the first byte is read last.
+  void read_checking(const Place& place, uint64_t begin, std::span<std::byte> out) {
+    const uint64_t bytes = place.entry.bytes;
+    if (bytes == 0) return;
+    const OpenEntry file = open(place);
+    const bool first_wanted = begin == 0 && !out.empty();
+    const uint64_t skipped = first_wanted ? 0 : begin > 0 ? begin - 1 : 0;
+    const std::span<std::byte> rest = first_wanted ? out.subspan(1) : out;
+    uint32_t rest_crc = 0, crc = 0;
+    seek(place, file.get(), 1);
+    skip(place, file.get(), skipped, rest_crc);
+    take(place, file.get(), rest, rest_crc);
+    skip(place, file.get(), bytes - 1 - skipped - rest.size(), rest_crc);
+    seek(place, file.get(), 0);
+    take(place, file.get(), first_wanted ? out.first(1) : std::span(scratch_.data(), 1), crc);
+    if (crc32_joined(crc, rest_crc, bytes - 1) != place.entry.crc) wrong(place, "its checksum is wrong");
+  }
+
+  // Deflated entries cannot be sought in; libzip compares their checksum at the end.
+  void read_inflated(const Place& place, uint64_t begin, std::span<std::byte> out) {
+    const OpenEntry file = open(place);
+    uint32_t ignored = 0;
+    skip(place, file.get(), begin, ignored);
+    take(place, file.get(), out, ignored);
+    skip(place, file.get(), place.entry.bytes - begin - out.size(), ignored);
+    const zip_int64_t end = zip_fread(file.get(), scratch_.data(), 1);
+    if (end != 0) wrong(place, end < 0 ? zip_file_strerror(file.get()) : "it is longer than it should be");
   }
 
   std::string name_;

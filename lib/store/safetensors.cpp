@@ -17,7 +17,7 @@ std::size_t dtype_size(const std::string& dtype, const std::string& where) {
       {"F64", 8},  {"I64", 8}, {"U64", 8}, {"F32", 4}, {"I32", 4}, {"U32", 4}, {"F16", 2},
       {"BF16", 2}, {"I16", 2}, {"U16", 2}, {"I8", 1},  {"U8", 1},  {"BOOL", 1}};
   const auto found = sizes.find(dtype);
-  if (found == sizes.end()) fail("{}: dtype {} is not known", where, dtype);
+  if (found == sizes.end()) fail("{}: dtype {} is not known", where, one_line(dtype));
   return found->second;
 }
 
@@ -28,7 +28,7 @@ Json parse_header(std::string_view text, const std::string& where) {
     if (event == Json::parse_event_t::object_start) keys.emplace_back();
     if (event == Json::parse_event_t::object_end) keys.pop_back();
     if (event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second)
-      fail("{}: {} is there twice", where, value.get<std::string>());
+      fail("{}: {} is there twice", where, one_line(value.get<std::string>()));
     return true;
   };
   Json header = Json::parse(text, callback, false);
@@ -87,7 +87,7 @@ std::vector<float> TensorView::to_f32(const std::string& name) const {
   if (dtype == "F64") return convert<double>(*this, [](double value) { return static_cast<float>(value); });
   if (dtype == "F16") return convert<uint16_t>(*this, f32_from_f16);
   if (dtype == "BF16") return convert<uint16_t>(*this, f32_from_bf16);
-  fail("tensor {}: is {}, a float type was expected", name, dtype);
+  fail("tensor {}: is {}, a float type was expected", one_line(name), dtype);
 }
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path) {
@@ -109,7 +109,7 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
         metadata_[key] = value.is_string() ? value.get<std::string>() : value.dump();
       continue;
     }
-    Placed placed = parse_tensor(entry, data, data_bytes, where + ": " + name);
+    Placed placed = parse_tensor(entry, data, data_bytes, fmt::format("{}: {}", where, one_line(name)));
     ranges.emplace_back(placed.begin, placed.end);
     tensors_.emplace(name, std::move(placed.view));
   }

@@ -99,3 +99,11 @@ TEST_CASE("a file that is cut short or too long is refused") {
   write(path, bytes + "x");
   CHECK_THROWS_WITH(NpyFile(path), Catch::Contains("1 bytes follow"));
 }
+
+TEST_CASE("a message about a header is one line, whatever the header holds") {
+  const std::string dict = "{'descr': 'a\n\x1b[31m', 'fortran_order': False, 'shape': (1,), }";
+  std::string bytes("\x93NUMPY\x01\x00", 8);
+  bytes += {static_cast<char>(dict.size()), '\0'};
+  CHECK_THROWS_WITH(parse_npy_header(bytes + dict, "x.npy"),
+                    Catch::Contains("x.npy: values of type a??[31m are not supported"));
+}
