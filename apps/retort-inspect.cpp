@@ -9,7 +9,8 @@ int main(int argc, char** argv) {
   retort::Tool tool("retort-inspect",
                     "Say what an artifact is, whether it is whole, and what it was made from.",
                     "retort-inspect --check feats");
-  tool.option("PATH", options.path, "Corpus, frame store, codebook, model, run, .npy, .safetensors or result")
+  tool.option("PATH", options.path,
+              "Corpus, frame store, Kaldi table, codebook, model, run, .npy, .safetensors or result")
       ->required();
   tool.flag("--json", options.json, "Print one JSON object");
   tool.flag("--check", options.check,

@@ -9,6 +9,7 @@
 #include "model/tensors.h"
 #include "store/codebook.h"
 #include "store/frame_store.h"
+#include "store/kaldi_table.h"
 #include "store/npy.h"
 #include "store/safetensors.h"
 
@@ -140,6 +141,18 @@ std::vector<std::string> check_run(const std::filesystem::path& path) {
   return problem_of([&] { read_model(path / "student"); });
 }
 
+// Reads it from end to end, which is its check too: what may be a pipe can be read but once.
+Json describe_table(const std::filesystem::path& path) {
+  FrameTable table(path.string());
+  int64_t utterances = 0, frames = 0;
+  for (; const std::optional<TableUtterance> one = table.next(); ++utterances)
+    frames += one->frames.rows() + static_cast<int64_t>(one->labels.size());
+  const bool labels = table.kind() == StoreKind::labels;
+  Json json = {{"content", labels ? "labels" : "features"}, {"utterances", utterances}, {"frames", frames}};
+  if (!labels) json["dim"] = table.dim();
+  return json;
+}
+
 Json describe_npy(const std::filesystem::path& path) {
   const NpyFile file(path);
   return {{"type", file.header().descr}, {"shape", file.header().shape}};
@@ -184,6 +197,8 @@ const std::vector<Kind>& kinds() {
   static const std::vector<Kind> all = {
       {"corpus", [](const Path& p) { return p.extension() == ".jsonl"; }, describe_corpus, check_corpus,
        nothing},
+      {"kaldi table", [](const Path& p) { return is_table(p.string()); }, describe_table,
+       [](const Path&) { return std::vector<std::string>(); }, nothing},
       {"frame store", is_frame_store, describe_store, check_frame_store, store_made_from},
       {"codebook", [](const Path& p) { return holds(p, "codebook.json"); }, describe_codebook,
        [](const Path& p) { return check_by(describe_codebook, p); }, codebook_made_from},
@@ -202,12 +217,13 @@ const std::vector<Kind>& kinds() {
 }
 
 const Kind& kind_of(const std::filesystem::path& path) {
-  if (!std::filesystem::exists(path)) fail("{}: no such file or folder", path.string());
+  if (!is_table(path.string()) && !std::filesystem::exists(path))
+    fail("{}: no such file or folder", path.string());
   for (const Kind& kind : kinds())
     if (kind.is(path)) return kind;
   fail(
-      "{}: is no artifact that is known here (corpus, frame store, codebook, model, run, .npy, .safetensors, "
-      "result)",
+      "{}: is no artifact that is known here (corpus, frame store, Kaldi table, codebook, model, run, .npy, "
+      ".safetensors, result)",
       path.string());
 }
 

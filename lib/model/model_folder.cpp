@@ -150,8 +150,8 @@ void write_hf_model(const std::filesystem::path& folder, const ModelWeights& mod
   // transformers counts the batches that its BatchNorm saw, and misses the count where there is none.
   const int64_t no_batches = 0;
   if (model.config.positional == PositionalForm::batch_norm)
-    tensors.push_back({"encoder.pos_conv_embed.batch_norm.num_batches_tracked", "I64", {}, &no_batches,
-                       sizeof no_batches});
+    tensors.push_back(
+        {"encoder.pos_conv_embed.batch_norm.num_batches_tracked", "I64", {}, &no_batches, sizeof no_batches});
   write_safetensors(folder / "model.safetensors", std::move(tensors));
   write_json(folder / "preprocessor_config.json", preprocessor_json(model.config));
   Json config = hf_config_json(model.config);

@@ -114,6 +114,18 @@ class CopyTest(TableTest):
         self.assertEqual(self.succeeds("retort-copy", "store", "ark,t:-").out, "a 1 2 3\nb \nc 2\n")
         self.fails(1, "holds label 3, K is 3", "retort-copy", "ark:l.ark", "other", "--clusters", 3)
 
+    def test_inspect(self):
+        result = json.loads(self.succeeds("retort-inspect", "--json", "--check", "ark:cm.ark").out)
+        self.assertEqual(result, {"kind": "kaldi table", "problems": [], "content": "features", "utterances": 2, "frames": 14,
+                                  "dim": 5})
+        result = json.loads(self.succeeds("retort-inspect", "--json", "--lineage", "ark:cat labels.ark |").out)
+        self.assertEqual(result, {"kind": "kaldi table", "content": "labels", "utterances": 3, "frames": 5, "made_from": {}})
+        self.write("cut.ark", self.read("cm.ark")[:-1])
+        code, out, err = self.shell("retort-inspect --check ark:- < cm.ark")
+        self.assertEqual((code, out.split()[:3]), (0, [b"kind", b"kaldi", b"table"]), err)
+        self.fails(1, "ark:cut.ark: b: is cut short", "retort-inspect", "--check", "--json", "ark:cut.ark")
+        self.fails(2, "for tables that are written", "retort-inspect", "ark,f:cm.ark")
+
     def test_wrong_specifiers(self):
         for spec, text in (("ark,f:float.ark", "option f is for tables that are written"), ("ark,scp:a,b", "one ark or one scp"),
                            ("ark,q:float.ark", 'no option "q"'), ("ark:float.ark ", "white space"),

@@ -87,7 +87,7 @@ class Sources(PrepareTest):
             (data / "segments").write_text(text)
             self.fails(1, message, *self.prepare("data"))
         (data / "segments").unlink()
-        (data / "wav.scp").write_text("rec false |\n")
+        (data / "wav.scp").write_text("rec exit 5 |\n")
         self.fails(1, "1 command-failed", *self.prepare("data"))
         self.leaves_nothing("corpus.jsonl")
 
