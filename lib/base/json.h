@@ -1,6 +1,7 @@
 // JSON as Retort reads and writes it: keys keep their order, unknown keys are errors, files appear whole.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <initializer_list>
@@ -9,6 +10,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 
@@ -26,11 +28,18 @@ Json read_json(const std::filesystem::path& path);
 // refused.
 void write_json(const std::filesystem::path& path, const Json& value);
 
-// Whether a number survives the conversion to T, which the JSON library itself does not ask: 1.5 is no int,
-// true is no number, and 300 is no uint8_t.
+template <class T>
+inline constexpr bool is_vector = false;
+template <class T>
+inline constexpr bool is_vector<std::vector<T>> = true;
+
+// Whether a number, or each of a list of numbers, survives the conversion to T, which the JSON library itself
+// does not ask: 1.5 is no int, true is no number, and 300 is no uint8_t.
 template <class T>
 bool json_holds(const Json& value) {
-  if constexpr (std::is_same_v<T, bool> || !std::is_arithmetic_v<T>) {
+  if constexpr (is_vector<T>) {
+    return value.is_array() && std::all_of(value.begin(), value.end(), json_holds<typename T::value_type>);
+  } else if constexpr (std::is_same_v<T, bool> || !std::is_arithmetic_v<T>) {
     return true;
   } else if constexpr (std::is_floating_point_v<T>) {
     return value.is_number();

@@ -116,7 +116,9 @@ class PlainJson {
   std::string key_text(const PickleValue& key) {
     if (key.is_text()) return text(key.raw());
     const Json plain = convert(key);
-    return plain.is_string() ? plain.get<std::string>() : plain.dump();
+    // What is dumped may hold such keys itself, whose quotes are escaped again each time; so it counts as
+    // text.
+    return plain.is_string() ? plain.get<std::string>() : text(plain.dump());
   }
 
   // An object of several dicts' entries. A later value of the same key takes the place of an earlier one;

@@ -62,9 +62,11 @@ bool latin1(std::string_view utf8, std::string& out) {
 
 // Names that changed with the versions of Python, NumPy and PyTorch, under one spelling.
 std::string canonical_name(std::string_view module, std::string_view name) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 4> moved = {
+  if (module == "__builtin__" && name == "reduce") module = "functools";
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 5> moved = {
       {{"__builtin__", "builtins"},
        {"copy_reg", "copyreg"},
+       {"_operator", "operator"},
        {"numpy.core.multiarray", "numpy._core.multiarray"},
        {"torch.tensor", "torch._tensor"}}};
   for (const auto& [old, now] : moved)
@@ -100,6 +102,7 @@ bool is_inert(std::string_view full) {
       "torch.device",
       "torch.serialization._get_layout",
       "torch.storage._load_from_bytes",
+      "types.GenericAlias",
       "types.SimpleNamespace",
   };
   return names.contains(full) || full.starts_with("torch._utils._rebuild_");
@@ -316,6 +319,9 @@ const std::unordered_map<std::string_view, PickleBuilder::Maker>& PickleBuilder:
       {"builtins.bytes", &PickleBuilder::make_bytes},
       {"builtins.bytearray", &PickleBuilder::make_bytes},
       {"builtins.getattr", &PickleBuilder::make_attribute},
+      {"builtins.type", &PickleBuilder::make_type},
+      {"operator.getitem", &PickleBuilder::make_generic},
+      {"functools.reduce", &PickleBuilder::make_union},
       {"_codecs.encode", &PickleBuilder::make_bytes},
       {"copyreg._reconstructor", &PickleBuilder::make_reconstructed},
       {"copyreg.__newobj__", &PickleBuilder::make_new_object},
@@ -410,6 +416,27 @@ PickleValue* PickleBuilder::make_attribute(Items arguments) {
                       !arguments[1]->raw().starts_with("__") && may_be_class(*arguments[0], false);
   if (!member) refuse_call("builtins.getattr");
   return instance_of(*arguments[0], *tuple(arguments.subspan(1)));
+}
+
+// type(None): the class of nothing. With more arguments it would make a class.
+PickleValue* PickleBuilder::make_type(Items arguments) {
+  if (arguments.size() != 1) refuse_call("builtins.type");
+  return instance_of(*global("builtins", "type"), *tuple(arguments));
+}
+
+// operator.getitem(typing.List, int): a type expression, which omegaconf's containers carry along.
+PickleValue* PickleBuilder::make_generic(Items arguments) {
+  const bool generic = arguments.size() == 2 && is_named(*arguments[0]) && may_be_class(*arguments[0], false);
+  if (!generic) refuse_call("operator.getitem");
+  return instance_of(*arguments[0], *tuple(arguments.subspan(1)));
+}
+
+// functools.reduce(operator.or_, (int, str)): the type expression int | str.
+PickleValue* PickleBuilder::make_union(Items arguments) {
+  const bool types = arguments.size() == 2 && is_named(*arguments[0]) &&
+                     canonical_name(arguments[0]->text_, arguments[0]->name_) == "operator.or_";
+  if (!types) refuse_call("functools.reduce");
+  return instance_of(*global("typing", "Union"), *tuple(arguments.subspan(1)));
 }
 
 // copyreg._reconstructor(class, base, state): objects of protocols 0 and 1.

@@ -75,6 +75,9 @@ class PickleBuilder {
   PickleValue* make_set(Items arguments) { return filled(Kind::set, arguments); }
   PickleValue* make_bytes(Items arguments);
   PickleValue* make_attribute(Items arguments);
+  PickleValue* make_type(Items arguments);
+  PickleValue* make_generic(Items arguments);
+  PickleValue* make_union(Items arguments);
   PickleValue* make_reconstructed(Items arguments);
   PickleValue* make_new_object(Items arguments);
   PickleValue* make_numpy_scalar(Items arguments);

@@ -66,3 +66,15 @@ TEST_CASE("the first difference names its path and both values") {
   CHECK(first_difference({{"a", 1}}, Json::object()) == "a 1 against none");
   CHECK(first_difference(Json::object(), {{"a", 1}}) == "a none against 1");
 }
+
+TEST_CASE("lists of numbers are held to the type of their elements") {
+  const Json json = parse_json(
+      R"({"good":[1,-2],"large":[1,1e30],"broken":[1.5],"flag":[true],"deep":[[1],[2.5]],"one":1})", "x");
+  CHECK(json_get<std::vector<int>>(json, "good", "x") == std::vector<int>{1, -2});
+  CHECK(json_get<std::vector<double>>(json, "broken", "x") == std::vector<double>{1.5});
+  for (const char* key : {"large", "broken", "flag", "one"})
+    CHECK_THROWS_WITH(json_get<std::vector<int>>(json, key, "x"),
+                      Catch::Contains("not of the type it should have"));
+  CHECK_THROWS_AS(json_get<std::vector<uint64_t>>(json, "good", "x"), Error);
+  CHECK_THROWS_AS(json_get<std::vector<std::vector<int>>>(json, "deep", "x"), Error);
+}

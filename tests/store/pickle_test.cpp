@@ -183,6 +183,21 @@ TEST_CASE("unknown classes are inert records") {
   CHECK(plain(protocol_2("cmod\nlower\n)\x81}" + text_op("a") + "K\x01sb")) == Json{{"a", 1}});
 }
 
+TEST_CASE("type expressions are records; the same calls on anything else are refused") {
+  CHECK(refused_call("coperator\ngetitem\nctyping\nList\nc__builtin__\nint\n\x86R") ==
+        "parsed as an instance of typing.List");
+  CHECK(refused_call("c__builtin__\nreduce\nc_operator\nor_\nN\x86R") ==
+        "parsed as an instance of typing.Union");
+  CHECK(refused_call("c__builtin__\ntype\nN\x85R") == "parsed as an instance of builtins.type");
+  CHECK(refused_call("ctypes\nGenericAlias\nNN\x86R") == "parsed as an instance of types.GenericAlias");
+  CHECK_THAT(refused_call("coperator\ngetitem\ncos\nenviron\nN\x86R"),
+             Contains("wants to call operator.getitem; refused"));
+  CHECK_THAT(refused_call("c__builtin__\nreduce\nc__builtin__\neval\nN\x86R"),
+             Contains("functools.reduce; refused"));
+  CHECK_THAT(refused_call("c__builtin__\ntype\nN)}\x87R"), Contains("builtins.type; refused"));
+  CHECK_THAT(refused_call("ctypes\nFunctionType\n)R"), Contains("types.FunctionType; refused"));
+}
+
 TEST_CASE("a key twice: the last one counts, at the first one's place") {
   const std::string pickle =
       protocol_2("}(" + text_op("a") + "K\x01" + text_op("b") + "K\x02" + text_op("a") + "K\x03u");
@@ -207,6 +222,15 @@ TEST_CASE("what holds itself, or the same a million times, has an end") {
   const std::string deep = protocol_2(std::string(500'000, ']') + std::string(499'999, 'a'));
   const Pickle parsed(deep, "p");
   CHECK_THROWS_WITH(plain_json(parsed.root(), "FILE"), Contains("nested more than 200 deep"));
+
+  // Keys that are dumped within keys that are dumped: each time their quotes are escaped again.
+  std::string quoted = fmt::format("]{}a", text_op("x"));
+  for (int i = 0; i < 60; ++i)
+    quoted +=
+        "q\x01"
+        "0]}(h\x01Nua";
+  const Pickle escaped(protocol_2(quoted), "p");
+  CHECK_THROWS_WITH(plain_json(escaped.root(), "FILE"), Contains("bytes of text"));
 
   std::string texts = text_op(std::string(1 << 20, 'x')) +
                       "q\x01"
