@@ -57,10 +57,10 @@ class Renaming {
 std::vector<ConvLayerShape> parse_conv_layers(const std::string& text, const std::string& where);
 
 // fairseq's name of an encoder's tensor as ours; names that it does not have are left alone.
-std::string canonical_from_fairseq(const std::string& name);
+std::string canonical_from_fairseq(const std::string& fairseq);
 
 // The other way round.
-std::string fairseq_from_canonical(const std::string& name, const ModelConfig& config);
+std::string fairseq_from_canonical(const std::string& canonical, const ModelConfig& config);
 
 // The fields of fairseq's configs of HuBERT, wav2vec 2.0 and WavLM that shape a network; distillers use the
 // same names.

@@ -78,15 +78,16 @@ bool is_no_encoders(const std::string& name) {
 }
 
 // The tensors of a folder by canonical name, those that no encoder has left out.
-TensorSource canonical_tensors(TensorSource source, const ModelConfig& config, const std::string& folder) {
+TensorSource canonical_tensors(const TensorSource& source, const ModelConfig& config,
+                               const std::string& folder) {
   TensorSource found;
   std::vector<std::string> ignored;
-  for (auto& [name, tensor] : source) {
+  for (const auto& [name, tensor] : source) {
     const std::string canonical = canonical_name(name);
     const bool idle_mask = canonical == "masked_spec_embed" && !config.mask_embedding;
     if (idle_mask || is_no_encoders(canonical)) {
       ignored.push_back(name);
-    } else if (!found.emplace(canonical, std::move(tensor)).second) {
+    } else if (!found.emplace(canonical, tensor).second) {
       fail("{}: tensor {} is there in two spellings", folder, canonical);
     }
   }

@@ -6,9 +6,8 @@ namespace retort {
 
 TensorSource open_tensors(const std::filesystem::path& path) {
   if (path.extension() != ".safetensors") {
-    auto file = std::make_shared<const TorchFile>(path);
-    const PickleValue& root = file->root();
-    return torch_tensors(std::move(file), root, path.string());
+    const auto file = std::make_shared<const TorchFile>(path);
+    return torch_tensors(file, file->root(), path.string());
   }
   TensorSource source;
   const auto file = std::make_shared<const SafetensorsFile>(path);
@@ -22,12 +21,12 @@ TensorSource open_tensors(const std::filesystem::path& path) {
   return source;
 }
 
-TensorSource torch_tensors(std::shared_ptr<const TorchFile> file, const PickleValue& state_dict,
+TensorSource torch_tensors(const std::shared_ptr<const TorchFile>& file, const PickleValue& state_dict,
                            const std::string& where, const std::set<std::string>& others) {
   TensorSource source;
   for (auto& [name, tensor] : tensors_of(state_dict, where, others)) {
     source[name] = {tensor.dtype, tensor.shape,
-                    [file, tensor, key = where + ": " + name] { return file->to_f32(tensor, key); }};
+                    [file, tensor = tensor, key = where + ": " + name] { return file->to_f32(tensor, key); }};
   }
   return source;
 }
