@@ -1,6 +1,7 @@
 """Golden runs with Kaldi tables: retort-copy, -extract, -cluster, -label and -evaluate units from and to ark and scp."""
 
 import json
+import resource
 import shutil
 import subprocess
 import unittest
@@ -172,6 +173,21 @@ class CopyTest(TableTest):
                     result = self.fails(1, text, "retort-copy", spec, output)
                     self.assertEqual(len(result.err.splitlines()), 1, result.err)
                 self.leaves_nothing("out.ark", "out.scp", "out.npy", "out.len", "out/part-00000-of-00001.json")
+
+    def test_sizes_that_lie_cost_no_memory(self):
+        def little_memory():
+            resource.setrlimit(resource.RLIMIT_AS, (1 << 29, 1 << 29))
+
+        def size(number):
+            return b"\4" + number.to_bytes(4, "little")
+
+        for value in (b"\0BFM " + size(100000) + size(10000), b"\0BDV " + size(1 << 30), b"\0B" + size(1 << 30),
+                      b"\0BCM " + b"\0" * 8 + (1 << 20).to_bytes(4, "little") * 2):
+            with self.subTest(value[2:5]):
+                self.write("lies.ark", b"u " + value + b"x" * 5000)
+                for spec in ("ark:lies.ark", "ark:cat lies.ark |"):
+                    self.fails(1, "u: ", "retort-copy", spec, "ark:out.ark", preexec=little_memory)
+        self.leaves_nothing("out.ark")
 
     def test_permissive_tables_lose_what_cannot_be_read(self):
         self.write("cut.ark", self.read("float.ark")[:300])
