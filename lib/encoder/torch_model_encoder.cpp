@@ -85,22 +85,15 @@ class ModelEncoder : public FrameEncoder {
 
   std::vector<std::vector<Matrix>> encode(const std::vector<std::vector<float>>& waveforms) override {
     if (compat_) return forward(waveforms);
-    std::vector<std::vector<Matrix>> encoded(waveforms.size());
-    std::vector<std::vector<float>> short_ones;
-    std::vector<std::size_t> places;
-    for (std::size_t i = 0; i < waveforms.size(); ++i) {
-      if (is_long(waveforms[i])) {
-        encoded[i] = encode_windows(waveforms[i]);
-      } else {
-        short_ones.push_back(waveforms[i]);
-        places.push_back(i);
-      }
+    const auto too_long = [this](const std::vector<float>& waveform) { return is_long(waveform); };
+    if (std::any_of(waveforms.begin(), waveforms.end(), too_long)) {
+      std::vector<std::vector<Matrix>> encoded;
+      for (const std::vector<float>& waveform : waveforms)
+        encoded.push_back(is_long(waveform) ? encode_windows(waveform) : forward({waveform}).front());
+      return encoded;
     }
-    if (short_ones.empty()) return encoded;
-    const bool one_each = device_.is_cpu() && short_ones.size() >= static_cast<size_t>(threads_);
-    auto outputs = one_each ? encode_each(short_ones) : forward(short_ones);
-    for (std::size_t i = 0; i < places.size(); ++i) encoded[places[i]] = std::move(outputs[i]);
-    return encoded;
+    const bool one_each = device_.is_cpu() && waveforms.size() >= static_cast<size_t>(threads_);
+    return one_each ? encode_each(waveforms) : forward(waveforms);
   }
 
   FrameOrigin origin(std::size_t output) const override {

@@ -1,8 +1,7 @@
 #include "model/checkpoint_formats.h"
 
-#include <charconv>
-
 #include "base/log.h"
+#include "base/scanner.h"
 #include "model/tensor_sources.h"
 
 namespace retort {
@@ -14,15 +13,16 @@ constexpr const char* moving_average = "_ema";
 // Reads the list expressions that conv stacks are written as; nothing else of Python.
 class ConvLayersParser {
  public:
-  ConvLayersParser(const std::string& text, const std::string& where) : text_(text), where_(where) {}
+  ConvLayersParser(const std::string& text, const std::string& where)
+      : text_(text), where_(where), scanner_(text, " ") {}
 
   std::vector<ConvLayerShape> parse() {
     std::vector<ConvLayerShape> layers;
     do {
       const std::vector<ConvLayerShape> term = product();
       layers.insert(layers.end(), term.begin(), term.end());
-    } while (accept('+'));
-    if (peek() != '\0' || layers.size() > most_layers) wrong();
+    } while (scanner_.accept('+'));
+    if (scanner_.peek() != '\0' || layers.size() > most_layers) wrong();
     return layers;
   }
 
@@ -31,28 +31,16 @@ class ConvLayersParser {
 
   [[noreturn]] void wrong() const { fail("{}: the conv stack {} cannot be understood", where_, text_); }
 
-  char peek() {
-    while (at_ < text_.size() && text_[at_] == ' ') ++at_;
-    return at_ < text_.size() ? text_[at_] : '\0';
-  }
-  bool accept(char wanted) {
-    if (peek() != wanted) return false;
-    ++at_;
-    return true;
-  }
   void expect(char wanted) {
-    if (!accept(wanted)) wrong();
+    if (!scanner_.accept(wanted)) wrong();
   }
   int number() {
-    peek();
     int value = 0;
-    const auto [end, error] = std::from_chars(text_.data() + at_, text_.data() + text_.size(), value);
-    if (error != std::errc() || value <= 0) wrong();
-    at_ = static_cast<std::size_t>(end - text_.data());
+    if (!scanner_.accept_number(value) || value <= 0) wrong();
     return value;
   }
   ConvLayerShape layer() {
-    const char close = peek() == '[' ? ']' : ')';
+    const char close = scanner_.peek() == '[' ? ']' : ')';
     expect(close == ']' ? '[' : '(');
     ConvLayerShape shape;
     shape.channels = number();
@@ -60,22 +48,22 @@ class ConvLayersParser {
     shape.kernel = number();
     expect(',');
     shape.stride = number();
-    accept(',');
+    scanner_.accept(',');
     expect(close);
     return shape;
   }
   std::vector<ConvLayerShape> list() {
     std::vector<ConvLayerShape> layers;
     expect('[');
-    while (!accept(']')) {
+    while (!scanner_.accept(']')) {
       layers.push_back(layer());
-      if (!accept(',') && peek() != ']') wrong();
+      if (!scanner_.accept(',') && scanner_.peek() != ']') wrong();
     }
     return layers;
   }
   std::vector<ConvLayerShape> product() {
     const std::vector<ConvLayerShape> once = list();
-    if (!accept('*')) return once;
+    if (!scanner_.accept('*')) return once;
     const int times = number();
     if (static_cast<std::size_t>(times) > most_layers) wrong();
     std::vector<ConvLayerShape> layers;
@@ -85,7 +73,7 @@ class ConvLayersParser {
 
   const std::string& text_;
   const std::string& where_;
-  std::size_t at_ = 0;
+  Scanner scanner_;
 };
 
 }  // namespace
@@ -95,9 +83,7 @@ std::vector<ConvLayerShape> parse_conv_layers(const std::string& text, const std
 }
 
 const PickleValue& Checkpoint::member(const char* key) const {
-  const PickleValue* value = root().find(key);
-  if (value == nullptr) fail("{}: there is no \"{}\" in it", where, key);
-  return *value;
+  return root().at(key, where);
 }
 
 Renaming::Renaming(const Checkpoint& checkpoint, const PickleValue& state_dict)

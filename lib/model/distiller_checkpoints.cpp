@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "model/checkpoint_formats.h"
+#include "model/tensor_names.h"
 
 namespace retort {
 namespace {
@@ -66,24 +67,14 @@ PredictionHeads distiller_heads(const Json& config, int width, const std::string
 // encoder.layers.0 is the time reduction, block i is encoder.layers.(i + 1).
 std::string rename_fithubert(const std::string& name, bool time_reduction) {
   static constexpr std::string_view blocks = "encoder.layers.";
-  if (time_reduction && name.starts_with(blocks)) {
-    const std::size_t end = name.find('.', blocks.size());
-    const std::string index = name.substr(blocks.size(), end - blocks.size());
-    const std::string rest = end == std::string::npos ? "" : name.substr(end);
-    if (index == "0") return "encoder.time_reduction" + rest;
-    if (index.empty() || index.size() > 6 || index.find_first_not_of("0123456789") != std::string::npos)
-      return name;
-    return canonical_from_fairseq(fmt::format("{}{}{}", blocks, std::stoi(index) - 1, rest));
+  if (const auto block = numbered_below(name, blocks); block && time_reduction) {
+    if (block->number == 0) return "encoder.time_reduction" + block->rest;
+    return canonical_from_fairseq(fmt::format("{}{}{}", blocks, block->number - 1, block->rest));
   }
-  static constexpr std::string_view heads = "proj_head.";
-  if (name.starts_with(heads)) {
-    const std::size_t end = name.find('.', heads.size());
-    const std::string index = name.substr(heads.size(), end - heads.size());
-    const std::string rest = end == std::string::npos ? "" : name.substr(end);
-    if (index.empty() || index.size() > 6 || index.find_first_not_of("0123456789") != std::string::npos)
-      return name;
-    const std::string part = rest.starts_with(".lin_proj.") ? ".projection." + rest.substr(10) : rest;
-    return fmt::format("heads.{}{}", std::stoi(index) + 1, part);
+  if (const auto head = numbered_below(name, "proj_head.")) {
+    std::string part = head->rest;
+    replace_begin(part, ".lin_proj.", ".projection.");
+    return fmt::format("heads.{}{}", head->number + 1, part);
   }
   return canonical_from_fairseq(name);
 }

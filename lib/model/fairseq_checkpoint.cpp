@@ -3,24 +3,12 @@
 
 #include "base/log.h"
 #include "model/checkpoint_formats.h"
+#include "model/tensor_names.h"
 
 namespace retort {
 namespace {
 
 constexpr int special_symbols = 4;  // <s>, <pad>, </s>, <unk>: the first entries of fairseq's dictionaries
-
-bool replace_begin(std::string& text, std::string_view from, std::string_view to) {
-  if (!text.starts_with(from)) return false;
-  text.replace(0, from.size(), to);
-  return true;
-}
-
-bool replace_first(std::string& text, std::string_view from, std::string_view to) {
-  const std::size_t at = text.find(from);
-  if (at == std::string::npos) return false;
-  text.replace(at, from.size(), to);
-  return true;
-}
 
 // conv_layers.3.0.weight is the convolution; .2.weight a GroupNorm, .2.1.weight a LayerNorm between two
 // transpositions.
@@ -59,9 +47,8 @@ void rename_positions(std::string& name, PositionalForm form) {
   const std::string conv = "encoder.pos_conv_embed.conv.";
   switch (form) {
     case PositionalForm::weight_norm:
-      if (!replace_begin(name, "encoder.pos_conv.0.parametrizations.weight.original0", conv + "weight_g") &&
-          !replace_begin(name, "encoder.pos_conv.0.parametrizations.weight.original1", conv + "weight_v"))
-        replace_begin(name, "encoder.pos_conv.0.", conv);
+      replace_begin(name, "encoder.pos_conv.0.", conv);
+      use_old_weight_norm_names(name);
       return;
     case PositionalForm::batch_norm:
       if (!replace_begin(name, "encoder.pos_conv.0.", "encoder.pos_conv_embed.batch_norm."))
@@ -135,8 +122,19 @@ std::string type_of(const Renaming& tensors, const ModelConfig& config, const st
   return hubert ? "hubert" : "wav2vec2";
 }
 
-// `model`: the config of the encoder; `name`: what the checkpoint calls the architecture.
-ModelWeights read_network(Renaming tensors, const Json& model, bool normalise, const std::string& name,
+bool is_normalised(const Json& task, ConvNorm norm, const std::string& where) {
+  const bool usual = usual_wave_norm(norm) == "zscore";
+  if (!task.is_object() || !task.contains("normalize")) {
+    log_warning("model", "{}: it does not say whether waveforms are normalised; taken as {}, as is usual",
+                where, usual);
+    return usual;
+  }
+  return json_get<bool>(task, "normalize", where);
+}
+
+// `model`: the config of the encoder; `task`: what says how audio is prepared; `name`: what the checkpoint
+// calls the architecture.
+ModelWeights read_network(Renaming tensors, const Json& model, const Json& task, const std::string& name,
                           const std::string& format, const std::string& where) {
   ModelConfig config = config_from_fairseq(model, where);
   config.positional = positional_form(tensors);
@@ -157,7 +155,7 @@ ModelWeights read_network(Renaming tensors, const Json& model, bool normalise, c
   Json details = settle_heads(tensors, config, where);
   config.type = type_of(tensors, config, name);
   config.mask_embedding = tensors.has("masked_spec_embed");
-  config.wave_norm = normalise ? "zscore" : "none";
+  config.wave_norm = is_normalised(task, config.conv_norm, where) ? "zscore" : "none";
   if (config.hidden == config.conv.back().channels && !tensors.has("feature_projection.projection.weight"))
     add_identity_projection(tensors, config.hidden);
   return tensors.assemble(std::move(config), format, std::move(details));
@@ -179,16 +177,6 @@ struct Sections {
 Sections sections_of(const Json& config) {
   const Json model = object_in(config, "model");
   return model.is_object() ? Sections{model, object_in(config, "task")} : Sections{config, config};
-}
-
-bool is_normalised(const Json& task, ConvNorm norm, const std::string& where) {
-  const bool usual = usual_wave_norm(norm) == "zscore";
-  if (!task.is_object() || !task.contains("normalize")) {
-    log_warning("model", "{}: it does not say whether waveforms are normalised; taken as {}, as is usual",
-                where, usual);
-    return usual;
-  }
-  return json_get<bool>(task, "normalize", where);
 }
 
 }  // namespace
@@ -275,7 +263,8 @@ ModelConfig config_from_fairseq(const Json& model, const std::string& where) {
 
 ModelWeights read_fairseq(const Checkpoint& checkpoint) {
   const PickleValue* cfg = checkpoint.root().find("cfg");
-  const Json config = plain_json(cfg != nullptr && !cfg->is_none() ? *cfg : checkpoint.member("args"));
+  const Json config =
+      plain_json(cfg != nullptr && !cfg->is_none() ? *cfg : checkpoint.member("args"), checkpoint.where);
   Sections sections = sections_of(config);
   Renaming tensors(checkpoint, checkpoint.member("model"));
   // A fine-tuned model wraps the encoder and keeps the config that it was pre-trained with.
@@ -291,19 +280,15 @@ ModelWeights read_fairseq(const Checkpoint& checkpoint) {
     sections = sections_of(before);
     if (task.is_object() && task.contains("normalize")) sections.task = task;
   }
-  const bool normalise = is_normalised(
-      sections.task, config_from_fairseq(sections.model, checkpoint.where).conv_norm, checkpoint.where);
-  return read_network(std::move(tensors), sections.model, normalise, name, "fairseq", checkpoint.where);
+  return read_network(std::move(tensors), sections.model, sections.task, name, "fairseq", checkpoint.where);
 }
 
 ModelWeights read_s3prl_upstream(const Checkpoint& checkpoint) {
-  const Json model = plain_json(checkpoint.member("model_cfg"));
-  const Json task = plain_json(checkpoint.member("task_cfg"));
-  const bool normalise =
-      is_normalised(task, config_from_fairseq(model, checkpoint.where).conv_norm, checkpoint.where);
-  return read_network(Renaming(checkpoint, checkpoint.member("model_weight")), model, normalise,
-                      json_get_or<std::string>(model, "_name", "", checkpoint.where), "s3prl",
-                      checkpoint.where);
+  const std::string& where = checkpoint.where;
+  const Json model = plain_json(checkpoint.member("model_cfg"), where);
+  return read_network(Renaming(checkpoint, checkpoint.member("model_weight")), model,
+                      plain_json(checkpoint.member("task_cfg"), where),
+                      json_get_or<std::string>(model, "_name", "", where), "s3prl", where);
 }
 
 }  // namespace retort

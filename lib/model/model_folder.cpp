@@ -6,6 +6,7 @@
 
 #include "base/files.h"
 #include "base/log.h"
+#include "model/tensor_names.h"
 #include "model/tensor_sources.h"
 #include "store/half.h"
 #include "store/safetensors.h"
@@ -48,21 +49,13 @@ TensorSource open_weights(const std::filesystem::path& folder) {
   fail("{}: no model.safetensors or pytorch_model.bin in it", folder.string());
 }
 
-bool replace_end(std::string& text, std::string_view from, std::string_view to) {
-  if (!text.ends_with(from)) return false;
-  text.replace(text.size() - from.size(), from.size(), to);
-  return true;
-}
-
 // Hugging Face's names in their older spelling, without the prefix that models with a task head give the
 // encoder.
 std::string canonical_name(std::string name) {
   for (const std::string_view prefix : {"hubert.", "wav2vec2.", "wavlm.", "data2vec_audio."}) {
-    if (name.starts_with(prefix)) name.erase(0, prefix.size());
+    replace_begin(name, prefix, "");
   }
-  if (!replace_end(name, "parametrizations.weight.original0", "weight_g")) {
-    replace_end(name, "parametrizations.weight.original1", "weight_v");
-  }
+  use_old_weight_norm_names(name);
   return name;
 }
 

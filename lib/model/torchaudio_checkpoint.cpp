@@ -1,5 +1,6 @@
 // State dicts of torchaudio's Wav2Vec2Model and HuBERTPretrainModel.
 #include "model/checkpoint_formats.h"
+#include "model/tensor_names.h"
 
 namespace retort {
 namespace {
@@ -13,12 +14,8 @@ std::string rename_torchaudio(const std::string& torchaudio) {
       {"logit_generator.label_embeddings", "label_embeddings"},
       {"logit_generator.final_proj.", "final_proj."}};
   std::string name = torchaudio;
-  for (const auto& [from, to] : begins)
-    if (name.starts_with(from)) name.replace(0, from.size(), to);
-  static constexpr std::pair<std::string_view, std::string_view> ends[] = {
-      {"parametrizations.weight.original0", "weight_g"}, {"parametrizations.weight.original1", "weight_v"}};
-  for (const auto& [from, to] : ends)
-    if (name.ends_with(from)) name.replace(name.size() - from.size(), from.size(), to);
+  for (const auto& [from, to] : begins) replace_begin(name, from, to);
+  use_old_weight_norm_names(name);
   return name;
 }
 

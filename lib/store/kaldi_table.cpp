@@ -1,11 +1,11 @@
 #include "store/kaldi_table.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "base/signals.h"
+#include "store/not_finite.h"
 
 namespace retort {
 namespace {
@@ -154,14 +154,6 @@ std::unique_ptr<KaldiEntries> open_entries(const Rspecifier& specifier) {
   }
 }
 
-// The first row with a value that is not finite, or -1.
-int64_t not_finite_row(const Matrix& frames) {
-  for (int64_t row = 0; row < frames.rows(); ++row)
-    for (const float value : frames.row(row))
-      if (!std::isfinite(value)) return row;
-  return -1;
-}
-
 bool is_key(const std::string& id) {
   return !id.empty() &&
          std::none_of(id.begin(), id.end(), [](unsigned char c) { return std::isspace(c) != 0; });
@@ -242,7 +234,7 @@ std::optional<TableUtterance> FrameTable::read() {
   any_ = true;
   for (const int32_t label : utterance.labels)
     if (label < 0) fail("{}: {} has label {}, labels count from 0", name_, id, label);
-  if (const int64_t row = not_finite_row(utterance.frames); row >= 0)
+  if (const int64_t row = first_not_finite_row(utterance.frames); row >= 0)
     fail("{}: {}: frame {} holds a value that is not finite", name_, id, row);
   if (utterance.frames.rows() == 0) return utterance;
   if (dim_ == 0) dim_ = utterance.frames.columns();
@@ -269,7 +261,7 @@ KaldiTableWriter::KaldiTableWriter(const Wspecifier& specifier, bool overwrite)
 }
 
 void KaldiTableWriter::add_features(const std::string& id, const Matrix& frames) {
-  if (const int64_t row = not_finite_row(frames); row >= 0)
+  if (const int64_t row = first_not_finite_row(frames); row >= 0)
     fail("{}: {}: frame {} holds a value that is not finite", specifier_.text, id, row);
   if (frames.rows() > 0 && dim_ > 0 && frames.columns() != dim_)
     fail("{}: {}: has frames of {} values, those before have {}", specifier_.text, id, frames.columns(),

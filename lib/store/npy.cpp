@@ -1,10 +1,10 @@
 #include "store/npy.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 
 #include "base/error.h"
+#include "base/scanner.h"
 #include "store/half.h"
 
 namespace retort {
@@ -16,13 +16,13 @@ constexpr std::size_t largest_header = 1 << 20;
 // Reads the Python dictionary of a header: {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }.
 class HeaderParser {
  public:
-  HeaderParser(std::string_view text, const std::string& where) : text_(text), where_(where) {}
+  HeaderParser(std::string_view text, const std::string& where) : scanner_(text, " \n"), where_(where) {}
 
   NpyHeader parse() {
     NpyHeader header;
     bool descr = false, order = false, shape = false;
     expect('{');
-    while (!accept('}')) {
+    while (!scanner_.accept('}')) {
       const std::string key = quoted();
       expect(':');
       if (key == "descr" && !descr) {
@@ -37,7 +37,7 @@ class HeaderParser {
       } else {
         wrong();
       }
-      if (!accept(',') && peek() != '}') wrong();
+      if (!scanner_.accept(',') && scanner_.peek() != '}') wrong();
     }
     if (!descr || !order || !shape) wrong();
     return header;
@@ -46,54 +46,36 @@ class HeaderParser {
  private:
   [[noreturn]] void wrong() const { fail("{}: the .npy header cannot be understood", where_); }
 
-  char peek() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n')) ++at_;
-    return at_ < text_.size() ? text_[at_] : '\0';
-  }
-  bool accept(char wanted) {
-    if (peek() != wanted) return false;
-    ++at_;
-    return true;
-  }
   void expect(char wanted) {
-    if (!accept(wanted)) wrong();
+    if (!scanner_.accept(wanted)) wrong();
   }
   std::string quoted() {
-    const char quote = peek();
+    const char quote = scanner_.peek();
+    std::string_view text;
     if (quote != '\'' && quote != '"') wrong();
-    const std::size_t end = text_.find(quote, at_ + 1);
-    if (end == std::string_view::npos) wrong();
-    const std::string value(text_.substr(at_ + 1, end - at_ - 1));
-    at_ = end + 1;
-    return value;
+    scanner_.accept(quote);
+    if (!scanner_.accept_until(quote, text)) wrong();
+    return std::string(text);
   }
   bool boolean() {
-    peek();
-    for (const auto& [word, value] : {std::pair{std::string_view("True"), true}, {"False", false}})
-      if (text_.substr(at_).starts_with(word)) {
-        at_ += word.size();
-        return value;
-      }
+    if (scanner_.accept("True")) return true;
+    if (scanner_.accept("False")) return false;
     wrong();
   }
   std::vector<int64_t> tuple() {
     std::vector<int64_t> values;
     expect('(');
-    while (!accept(')')) {
-      peek();
+    while (!scanner_.accept(')')) {
       int64_t value = 0;
-      const auto [end, error] = std::from_chars(text_.data() + at_, text_.data() + text_.size(), value);
-      if (error != std::errc{} || value < 0) wrong();
-      at_ = static_cast<std::size_t>(end - text_.data());
+      if (!scanner_.accept_number(value) || value < 0) wrong();
       values.push_back(value);
-      if (!accept(',') && peek() != ')') wrong();
+      if (!scanner_.accept(',') && scanner_.peek() != ')') wrong();
     }
     return values;
   }
 
-  std::string_view text_;
+  Scanner scanner_;
   const std::string& where_;
-  std::size_t at_ = 0;
 };
 
 template <class T>

@@ -1,18 +1,11 @@
-#include <cmath>
-
 #include "base/hash.h"
 #include "store/half.h"
+#include "store/not_finite.h"
 #include "store/npy.h"
 #include "store/part_files.h"
 
 namespace retort {
 namespace {
-
-void refuse_not_finite(const std::string& id, const Matrix& frames) {
-  for (int64_t row = 0; row < frames.rows(); ++row)
-    for (const float value : frames.row(row))
-      if (!std::isfinite(value)) fail("{}: frame {} holds a value that is not finite", id, row);
-}
 
 // Values as the store writes them; f16 refuses what is beyond its range.
 std::vector<uint16_t> to_16_bit(const std::string& id, std::span<const float> values,
@@ -79,7 +72,8 @@ void FramePartWriter::add_features(const std::string& id, int64_t samples, const
   if (info.kind != StoreKind::features) fail("{}: features were given to a store of labels", id);
   if (frames.rows() > 0 && frames.columns() != info.dim)
     fail("{}: has frames of {} values, the store's have {}", id, frames.columns(), info.dim);
-  refuse_not_finite(id, frames);
+  if (const int64_t row = first_not_finite_row(frames); row >= 0)
+    fail("{}: frame {} holds a value that is not finite", id, row);
   if (info.dtype == "f32") {
     state_->add(id, samples, frames.rows(), frames.data(), frames.values().size_bytes());
   } else {

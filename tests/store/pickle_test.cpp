@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/random.h"
+#include "pickle_opcodes.h"
 
 using namespace retort;
 using Catch::Contains;
@@ -19,14 +20,6 @@ std::string protocol_2(const std::string& opcodes) {
   pickle += opcodes;
   pickle += '.';
   return pickle;
-}
-
-std::string text_op(const std::string& text) {
-  const auto length = static_cast<uint32_t>(text.size());
-  std::string opcodes(1, 'X');
-  opcodes.append(reinterpret_cast<const char*>(&length), sizeof length);
-  opcodes += text;
-  return opcodes;
 }
 
 std::string decoded_base64(const std::string& text) {

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "pickle_opcodes.h"
 #include "store/crc32.h"
 #include "store/half.h"
 #include "store/torch_file.h"
@@ -39,14 +40,6 @@ void write_zip(const std::filesystem::path& path, const std::vector<Entry>& entr
                              entry.deflated ? ZIP_CM_DEFLATE : ZIP_CM_STORE, 0);
   }
   REQUIRE(zip_close(zip) == 0);
-}
-
-std::string text_op(const std::string& text) {
-  const auto length = static_cast<uint32_t>(text.size());
-  std::string opcodes(1, 'X');
-  opcodes.append(reinterpret_cast<const char*>(&length), sizeof length);
-  opcodes += text;
-  return opcodes;
 }
 
 std::string counts(const std::vector<int64_t>& values) {
