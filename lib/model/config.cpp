@@ -31,10 +31,33 @@ void check_positions(const ModelConfig& config, const std::string& where) {
           "time_reduction should be 1 (none) to 8");
 }
 
+void check_transformer(const ModelConfig& config, const std::string& where) {
+  require(config.heads > 0 && config.ffn > 0, where,
+          "num_attention_heads and intermediate_size should be positive");
+  require(
+      config.hidden % config.heads == 0, where,
+      fmt::format("hidden_size {} is no multiple of num_attention_heads {}", config.hidden, config.heads));
+  require(config.projection, where, "a transformer needs a feature projection");
+  check_positions(config, where);
+}
+
+void check_lstm(const ModelConfig& config, const std::string& where) {
+  require(config.lstm_hidden > 0, where, "lstm_hidden_size should be positive");
+  const int64_t width = int64_t{config.lstm_hidden} * (config.bidirectional ? 2 : 1);
+  require(
+      config.hidden == width, where,
+      fmt::format("hidden_size {} should be {}, lstm_hidden_size times directions", config.hidden, width));
+  require(!config.pre_norm && config.time_reduction == 1 && config.relative_buckets == 0, where,
+          "an LSTM has no do_stable_layer_norm, no time_reduction and no relative positions");
+}
+
 void check_heads(const ModelConfig& config, const std::string& where) {
   const PredictionHeads& heads = config.prediction;
-  require(config.final_dim >= 0 && config.classes >= 0 && (config.final_dim > 0) == (config.classes > 0),
-          where, "final_dim and classes should both be positive, or both be 0");
+  require(config.final_dim >= 0 && config.classes >= 0, where,
+          "final_dim and classes should not be negative");
+  const bool cosine = config.classes > 0 && config.class_head == ClassHead::cosine;
+  require((config.final_dim > 0) == cosine, where,
+          "final_dim should be positive where a cosine head has classes, else 0");
   if (heads.kind == PredictionHeads::Kind::none) return;
   require(!heads.layers.empty() && heads.dim > 0, where, "prediction heads need layers and a dim");
   require(std::is_sorted(heads.layers.begin(), heads.layers.end(), std::less_equal<>()) &&
@@ -50,12 +73,11 @@ void check_heads(const ModelConfig& config, const std::string& where) {
 }  // namespace
 
 void check_model_config(const ModelConfig& config, const std::string& where) {
-  require(config.hidden > 0 && config.heads > 0 && config.ffn > 0, where,
-          "hidden_size, num_attention_heads and intermediate_size should be positive");
+  const bool lstm = config.blocks == BlockKind::lstm;
+  require(lstm == (config.type == "hubert-lstm"), where,
+          fmt::format("model_type {} has {} LSTM layers", config.type, lstm ? "no" : "only"));
+  require(config.hidden > 0, where, "hidden_size should be positive");
   require(config.layers >= 1, where, "num_hidden_layers should be at least 1");
-  require(
-      config.hidden % config.heads == 0, where,
-      fmt::format("hidden_size {} is no multiple of num_attention_heads {}", config.hidden, config.heads));
   require(config.norm_eps > 0, where, "layer_norm_eps should be positive");
   for (const double dropout : {config.hidden_dropout, config.attention_dropout, config.activation_dropout,
                                config.projection_dropout, config.layerdrop}) {
@@ -64,7 +86,7 @@ void check_model_config(const ModelConfig& config, const std::string& where) {
   require(is_wave_norm(config.wave_norm), where,
           fmt::format("wave_norm {} is not known ({})", config.wave_norm, known_wave_norms));
   check_conv(config, where);
-  check_positions(config, where);
+  lstm ? check_lstm(config, where) : check_transformer(config, where);
   check_heads(config, where);
 }
 

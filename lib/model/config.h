@@ -25,6 +25,18 @@ enum class PositionalForm {
   stacked,      // several narrower ones, each with a LayerNorm without parameters (data2vec)
 };
 
+// What the layers behind the conv stack are.
+enum class BlockKind {
+  transformer,  // behind positions: attention and a feed-forward layer each
+  lstm,         // recurrent layers, one way or both (de Oliveira and Gerkmann 2023, arXiv 2309.09920)
+};
+
+// What turns hidden states into logits of K classes.
+enum class ClassHead {
+  cosine,  // HuBERT's: final_proj, then the cosine with each label embedding
+  linear,  // a weight vector and a bias per class
+};
+
 // Outputs that learned to be a teacher's layers.
 struct PredictionHeads {
   enum class Kind {
@@ -42,16 +54,20 @@ struct PredictionHeads {
 
 // Field for field what HF calls hubert; defaults are HuBERT Base.
 struct ModelConfig {
-  // HF's model_type: hubert, wav2vec2, wavlm, data2vec-audio; or fithubert, which is Retort's own. What is
-  // computed follows from the fields below, not from the name.
+  // HF's model_type: hubert, wav2vec2, wavlm, data2vec-audio; or Retort's own fithubert and hubert-lstm. What
+  // is computed follows from the fields below, not from the name.
   std::string type = "hubert";
   std::vector<ConvLayerShape> conv = {{512, 10, 5}, {512, 3, 2}, {512, 3, 2}, {512, 3, 2},
                                       {512, 3, 2},  {512, 2, 2}, {512, 2, 2}};
   ConvNorm conv_norm = ConvNorm::group;
   bool conv_bias = false;
   bool projection_norm = true;  // LayerNorm before the feature projection (feat_proj_layer_norm)
-  int hidden = 768;
-  int layers = 12;
+  bool projection = true;       // false: LSTM layers take the conv stack's channels as they are
+  BlockKind blocks = BlockKind::transformer;
+  int hidden = 768;           // values per frame that a block gives
+  int layers = 12;            // blocks
+  int lstm_hidden = 384;      // units per direction of an LSTM; hidden is those of its one or two directions
+  bool bidirectional = true;  // false: an LSTM that sees no frame ahead
   int heads = 12;
   int ffn = 3072;
   PositionalForm positional = PositionalForm::weight_norm;
@@ -69,9 +85,10 @@ struct ModelConfig {
   double projection_dropout = 0.0;
   double layerdrop = 0.1;
   bool mask_embedding = true;  // masked_spec_embed exists (mask_time_prob > 0 or mask_feature_prob > 0)
-  // Pre-training heads; Retort's own, in retort.json. 0: the model has none.
-  int final_dim = 0;  // width of final_proj's output and of the label embeddings
-  int classes = 0;    // K
+  // Pre-training heads; Retort's own, in retort.json.
+  int classes = 0;  // K; 0: the model has no class head
+  ClassHead class_head = ClassHead::cosine;
+  int final_dim = 0;  // of the cosine head: width of final_proj's output and of the label embeddings
   PredictionHeads prediction;
   std::string wave_norm = "none";  // what the waveform needs before the model (model/normalise.h)
 
@@ -79,6 +96,8 @@ struct ModelConfig {
   int receptive_field() const;  // samples one frame sees of the waveform (conv stack)
   // Frames of `samples` samples at 16 kHz; 0 where there are too few.
   int64_t frames(int64_t samples) const;
+  // Values per frame that enter the first block.
+  int block_input() const { return projection ? hidden : conv.back().channels; }
   // Frames of the encoder's blocks for these frames of the conv stack: fewer behind a time reduction.
   int64_t block_frames(int64_t conv_frames) const { return conv_frames / time_reduction; }
 };

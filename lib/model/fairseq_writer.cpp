@@ -92,6 +92,7 @@ bool is_encoders(const TensorSpec& spec) {
 void check_fairseq_can_hold(const ModelConfig& config, const std::string& where) {
   if (config.type == "fithubert" || config.time_reduction > 1)
     fail("{}: fairseq has no model with a time reduction", where);
+  if (config.blocks == BlockKind::lstm) fail("{}: fairseq has no HuBERT of LSTM layers", where);
   if (!config.projection_norm)
     fail("{}: fairseq's models always have a norm before the projection, this one has none; export to hf",
          where);

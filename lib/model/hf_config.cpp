@@ -7,7 +7,12 @@
 namespace retort {
 namespace {
 
-constexpr std::string_view known_types[] = {"hubert", "wav2vec2", "wavlm", "data2vec-audio", "fithubert"};
+constexpr std::string_view known_types[] = {"hubert",         "wav2vec2",  "wavlm",
+                                            "data2vec-audio", "fithubert", "hubert-lstm"};
+
+bool has_projection_norm_key(const std::string& type) {
+  return type == "hubert" || type == "fithubert" || type == "hubert-lstm";
+}
 
 // What the modules here do not compute; better refused than computed wrongly.
 void refuse_unsupported(const Json& json, const std::string& where) {
@@ -57,8 +62,6 @@ ConvNorm read_conv_norm(const Json& json, const std::string& type, const std::st
 // Keys that only some types have; transformers ignores them in the others, and so must we.
 void read_what_types_differ_in(const Json& json, const std::string& where, ModelConfig& config) {
   const bool data2vec = config.type == "data2vec-audio";
-  if (config.type == "hubert" || config.type == "fithubert")
-    config.projection_norm = json_get_or(json, "feat_proj_layer_norm", config.projection_norm, where);
   if (config.type == "hubert" && json_get_or(json, "conv_pos_batch_norm", false, where))
     config.positional = PositionalForm::batch_norm;
   if (config.type == "wavlm") {
@@ -77,6 +80,23 @@ void read_what_types_differ_in(const Json& json, const std::string& where, Model
   }
 }
 
+void read_transformer(const Json& json, const std::string& where, ModelConfig& config) {
+  config.heads = json_get_or(json, "num_attention_heads", config.heads, where);
+  config.ffn = json_get_or(json, "intermediate_size", config.ffn, where);
+  config.pos_groups = json_get_or(json, "num_conv_pos_embedding_groups", config.pos_groups, where);
+  read_what_types_differ_in(json, where, config);
+  config.attention_dropout = json_get_or(json, "attention_dropout", config.attention_dropout, where);
+  config.activation_dropout = json_get_or(json, "activation_dropout", config.activation_dropout, where);
+  config.layerdrop = json_get_or(json, "layerdrop", config.layerdrop, where);
+}
+
+void read_lstm(const Json& json, const std::string& where, ModelConfig& config) {
+  config.blocks = BlockKind::lstm;
+  config.lstm_hidden = json_get_or(json, "lstm_hidden_size", config.lstm_hidden, where);
+  config.bidirectional = json_get_or(json, "bidirectional", config.bidirectional, where);
+  config.projection = json_get_or(json, "feat_proj_linear", config.projection, where);
+}
+
 ModelConfig parse_hf_config(const Json& json, const std::string& where) {
   if (!json.is_object()) fail("{}: it should hold one JSON object", where);
   refuse_unsupported(json, where);
@@ -87,16 +107,12 @@ ModelConfig parse_hf_config(const Json& json, const std::string& where) {
   config.conv_bias = json_get_or(json, "conv_bias", config.conv_bias, where);
   config.hidden = json_get_or(json, "hidden_size", config.hidden, where);
   config.layers = json_get_or(json, "num_hidden_layers", config.layers, where);
-  config.heads = json_get_or(json, "num_attention_heads", config.heads, where);
-  config.ffn = json_get_or(json, "intermediate_size", config.ffn, where);
-  config.pos_groups = json_get_or(json, "num_conv_pos_embedding_groups", config.pos_groups, where);
-  read_what_types_differ_in(json, where, config);
   config.norm_eps = json_get_or(json, "layer_norm_eps", config.norm_eps, where);
   config.hidden_dropout = json_get_or(json, "hidden_dropout", config.hidden_dropout, where);
-  config.attention_dropout = json_get_or(json, "attention_dropout", config.attention_dropout, where);
-  config.activation_dropout = json_get_or(json, "activation_dropout", config.activation_dropout, where);
   config.projection_dropout = json_get_or(json, "feat_proj_dropout", config.projection_dropout, where);
-  config.layerdrop = json_get_or(json, "layerdrop", config.layerdrop, where);
+  if (has_projection_norm_key(config.type))
+    config.projection_norm = json_get_or(json, "feat_proj_layer_norm", config.projection_norm, where);
+  config.type == "hubert-lstm" ? read_lstm(json, where, config) : read_transformer(json, where, config);
   config.mask_embedding = json_get_or(json, "mask_time_prob", 0.05, where) > 0 ||
                           json_get_or(json, "mask_feature_prob", 0.0, where) > 0;
   return config;
@@ -137,6 +153,13 @@ PredictionHeads read_prediction_heads(const Json& json, const std::string& where
   return heads;
 }
 
+ClassHead read_class_head(const Json& json, const std::string& where) {
+  const auto head = json_get_or<std::string>(json, "class_head", "cosine", where);
+  if (head != "cosine" && head != "linear")
+    fail("{}: class_head {} is not known (cosine, linear)", where, head);
+  return head == "cosine" ? ClassHead::cosine : ClassHead::linear;
+}
+
 // retort.json, where there is one, says what the other two files have no word for, and decides on the
 // waveform.
 void read_own_file(const std::filesystem::path& folder, ModelConfig& config) {
@@ -149,6 +172,7 @@ void read_own_file(const std::filesystem::path& folder, ModelConfig& config) {
   const Json json = read_json(file);
   config.final_dim = json_get_or(json, "final_dim", 0, where);
   config.classes = json_get_or(json, "classes", 0, where);
+  config.class_head = read_class_head(json, where);
   config.prediction = read_prediction_heads(json, where);
   config.wave_norm = json_get<std::string>(json, "wave_norm", where);
 }
@@ -158,6 +182,7 @@ std::string architecture(const std::string& type) {
   if (type == "wav2vec2") return "Wav2Vec2Model";
   if (type == "wavlm") return "WavLMModel";
   if (type == "data2vec-audio") return "Data2VecAudioModel";
+  if (type == "hubert-lstm") return "HubertLstmModel";
   return type == "fithubert" ? "FitHubertModel" : "HubertModel";
 }
 
@@ -169,15 +194,29 @@ void add_what_types_differ_in(const ModelConfig& config, Json& json) {
   }
   json["num_conv_pos_embeddings"] = config.pos_kernel;
   json["do_stable_layer_norm"] = config.pre_norm;
-  json["feat_extract_norm"] = config.conv_norm == ConvNorm::group ? "group" : "layer";
-  if (config.type == "hubert" || config.type == "fithubert")
-    json["feat_proj_layer_norm"] = config.projection_norm;
   if (config.type == "hubert") json["conv_pos_batch_norm"] = config.positional == PositionalForm::batch_norm;
   if (config.type == "wavlm") {
     json["num_buckets"] = config.relative_buckets;
     json["max_bucket_distance"] = config.relative_distance;
   }
   if (config.type == "fithubert") json["time_reduction"] = config.time_reduction;
+}
+
+void add_transformer(const ModelConfig& config, Json& json) {
+  json["num_attention_heads"] = config.heads;
+  json["intermediate_size"] = config.ffn;
+  json["hidden_act"] = "gelu";
+  json["num_conv_pos_embedding_groups"] = config.pos_groups;
+  json["attention_dropout"] = config.attention_dropout;
+  json["activation_dropout"] = config.activation_dropout;
+  json["layerdrop"] = config.layerdrop;
+  add_what_types_differ_in(config, json);
+}
+
+void add_lstm(const ModelConfig& config, Json& json) {
+  json["lstm_hidden_size"] = config.lstm_hidden;
+  json["bidirectional"] = config.bidirectional;
+  json["feat_proj_linear"] = config.projection;
 }
 
 }  // namespace
@@ -205,9 +244,6 @@ Json hf_config_json(const ModelConfig& config) {
                {"torch_dtype", "float32"},
                {"hidden_size", config.hidden},
                {"num_hidden_layers", config.layers},
-               {"num_attention_heads", config.heads},
-               {"intermediate_size", config.ffn},
-               {"hidden_act", "gelu"},
                {"layer_norm_eps", config.norm_eps},
                {"conv_dim", channels},
                {"conv_kernel", kernels},
@@ -215,15 +251,14 @@ Json hf_config_json(const ModelConfig& config) {
                {"conv_bias", config.conv_bias},
                {"feat_extract_activation", "gelu"},
                {"feat_proj_dropout", config.projection_dropout},
-               {"num_conv_pos_embedding_groups", config.pos_groups},
                {"hidden_dropout", config.hidden_dropout},
-               {"attention_dropout", config.attention_dropout},
-               {"activation_dropout", config.activation_dropout},
-               {"layerdrop", config.layerdrop},
                {"apply_spec_augment", config.mask_embedding},
                {"mask_time_prob", config.mask_embedding ? 0.05 : 0.0},
                {"mask_feature_prob", 0.0}};
-  add_what_types_differ_in(config, json);
+  if (config.type != "data2vec-audio")
+    json["feat_extract_norm"] = config.conv_norm == ConvNorm::group ? "group" : "layer";
+  if (has_projection_norm_key(config.type)) json["feat_proj_layer_norm"] = config.projection_norm;
+  config.blocks == BlockKind::lstm ? add_lstm(config, json) : add_transformer(config, json);
   return json;
 }
 
@@ -239,6 +274,7 @@ Json preprocessor_json(const ModelConfig& config) {
 
 Json own_config_json(const ModelConfig& config) {
   Json json = {{"wave_norm", config.wave_norm}, {"final_dim", config.final_dim}, {"classes", config.classes}};
+  if (config.classes > 0) json["class_head"] = config.class_head == ClassHead::cosine ? "cosine" : "linear";
   const PredictionHeads& heads = config.prediction;
   if (heads.kind != PredictionHeads::Kind::none) {
     json["prediction_heads"] = {

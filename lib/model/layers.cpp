@@ -123,6 +123,7 @@ std::vector<Layer> all_layers(const ModelConfig& config) {
 
 int layer_dim(const Layer& layer, const ModelConfig& config) {
   if (layer.kind == Layer::Kind::conv) return config.conv.back().channels;
+  if (layer.kind == Layer::Kind::proj || layer == Layer{Layer::Kind::enc, 0}) return config.block_input();
   return layer.kind == Layer::Kind::head ? config.prediction.dim : config.hidden;
 }
 

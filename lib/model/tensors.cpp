@@ -13,13 +13,9 @@ class TensorList {
   std::vector<TensorSpec> build() {
     add_conv_stack();
     add_projection();
-    if (config_.mask_embedding) add("masked_spec_embed", {config_.hidden}, TensorRole::mask);
-    add_positions();
-    if (!config_.pre_norm) add_norm("encoder.layer_norm", config_.hidden, TensorRole::encoder);
-    if (config_.time_reduction > 1) add_time_reduction();
-    for (int i = 0; i < config_.layers; ++i) add_block(fmt::format("encoder.layers.{}", i), i == 0);
-    if (config_.pre_norm) add_norm("encoder.layer_norm", config_.hidden, TensorRole::encoder);
-    add_label_head();
+    if (config_.mask_embedding) add("masked_spec_embed", {config_.block_input()}, TensorRole::mask);
+    config_.blocks == BlockKind::lstm ? add_lstm() : add_transformer();
+    add_class_head();
     add_prediction_heads();
     return std::move(specs_);
   }
@@ -53,7 +49,34 @@ class TensorList {
   void add_projection() {
     const int64_t in = config_.conv.back().channels;
     if (config_.projection_norm) add_norm("feature_projection.layer_norm", in, TensorRole::projection);
-    add_linear("feature_projection.projection", in, config_.hidden, TensorRole::projection);
+    if (config_.projection)
+      add_linear("feature_projection.projection", in, config_.hidden, TensorRole::projection);
+  }
+
+  void add_lstm() {
+    const int64_t gates = 4 * int64_t{config_.lstm_hidden};
+    int64_t in = config_.block_input();
+    for (int i = 0; i < config_.layers; ++i) {
+      for (const char* direction : {"", "_reverse"}) {
+        if (*direction != 0 && !config_.bidirectional) break;
+        const auto name = [&](const char* part) {
+          return fmt::format("encoder.lstm.{}.{}{}", i, part, direction);
+        };
+        add(name("weight_ih"), {gates, in}, TensorRole::encoder);
+        add(name("weight_hh"), {gates, config_.lstm_hidden}, TensorRole::encoder);
+        add(name("bias_ih"), {gates}, TensorRole::encoder);
+        add(name("bias_hh"), {gates}, TensorRole::encoder);
+      }
+      in = config_.hidden;
+    }
+  }
+
+  void add_transformer() {
+    add_positions();
+    if (!config_.pre_norm) add_norm("encoder.layer_norm", config_.hidden, TensorRole::encoder);
+    if (config_.time_reduction > 1) add_time_reduction();
+    for (int i = 0; i < config_.layers; ++i) add_block(fmt::format("encoder.layers.{}", i), i == 0);
+    if (config_.pre_norm) add_norm("encoder.layer_norm", config_.hidden, TensorRole::encoder);
   }
 
   void add_positions() {
@@ -111,8 +134,12 @@ class TensorList {
     add_norm(name + ".final_layer_norm", config_.hidden, TensorRole::encoder);
   }
 
-  void add_label_head() {
+  void add_class_head() {
     if (config_.classes == 0) return;
+    if (config_.class_head == ClassHead::linear) {
+      add_linear("class_head", config_.hidden, config_.classes, TensorRole::head);
+      return;
+    }
     add_linear("final_proj", config_.hidden, config_.final_dim, TensorRole::head);
     add("label_embeddings", {config_.classes, config_.final_dim}, TensorRole::head);
   }
@@ -160,6 +187,11 @@ const char* role_name(TensorRole role) {
 
 }  // namespace
 
+void MacCount::add(const std::string& component, int64_t count) {
+  by_component[component] += count;
+  total += count;
+}
+
 int64_t TensorSpec::count() const {
   int64_t product = 1;
   for (const int64_t size : shape) product *= size;
@@ -181,32 +213,45 @@ ParameterCount count_parameters(const ModelConfig& config) {
   return count;
 }
 
-MacCount count_macs(const ModelConfig& config, int64_t samples) {
-  MacCount macs;
-  const auto add = [&macs](const std::string& component, int64_t count) {
-    macs.by_component[component] += count;
-    macs.total += count;
-  };
-  int64_t length = samples;
-  int64_t in = 1;
-  for (const ConvLayerShape& layer : config.conv) {
-    length = length < layer.kernel ? 0 : (length - layer.kernel) / layer.stride + 1;
-    add("conv", length * layer.kernel * in * layer.channels);
-    in = layer.channels;
-  }
-  const int64_t frames = length;
+namespace {
+
+void add_transformer_macs(const ModelConfig& config, int64_t frames, MacCount& macs) {
   const int64_t width = config.hidden;
   const int64_t layers = config.layers;
-  add("projection", frames * in * width);
   // An even kernel computes one frame more than it keeps.
   const int64_t positions = frames == 0 ? 0 : frames + (config.pos_kernel % 2 == 0 ? 1 : 0);
-  add("positional", config.pos_depth * positions * width * (width / config.pos_groups) * config.pos_kernel);
+  macs.add("positional",
+           config.pos_depth * positions * width * (width / config.pos_groups) * config.pos_kernel);
   const int64_t attended = config.block_frames(frames);
-  if (config.time_reduction > 1) add("time-reduction", attended * width * width * config.time_reduction);
-  add("attention-linear", layers * attended * 4 * width * width);
-  add("attention-product", layers * 2 * attended * attended * width);
-  if (config.relative_buckets > 0) add("attention-gate", layers * attended * 8 * width);
-  add("feed-forward", layers * attended * 2 * width * config.ffn);
+  if (config.time_reduction > 1) macs.add("time-reduction", attended * width * width * config.time_reduction);
+  macs.add("attention-linear", layers * attended * 4 * width * width);
+  macs.add("attention-product", layers * 2 * attended * attended * width);
+  if (config.relative_buckets > 0) macs.add("attention-gate", layers * attended * 8 * width);
+  macs.add("feed-forward", layers * attended * 2 * width * config.ffn);
+}
+
+// Four gates a unit, each of the layer's input and of the units' last outputs.
+void add_lstm_macs(const ModelConfig& config, int64_t frames, MacCount& macs) {
+  const int64_t units = config.lstm_hidden;
+  const int64_t inputs = config.block_input() + int64_t{config.layers - 1} * config.hidden;  // of all layers
+  const int64_t directions = config.bidirectional ? 2 : 1;
+  macs.add("lstm", frames * directions * 4 * units * (inputs + config.layers * units));
+}
+
+}  // namespace
+
+MacCount count_macs(const ModelConfig& config, int64_t samples) {
+  MacCount macs;
+  int64_t frames = samples;
+  int64_t in = 1;
+  for (const ConvLayerShape& layer : config.conv) {
+    frames = frames < layer.kernel ? 0 : (frames - layer.kernel) / layer.stride + 1;
+    macs.add("conv", frames * layer.kernel * in * layer.channels);
+    in = layer.channels;
+  }
+  if (config.projection) macs.add("projection", frames * in * config.hidden);
+  config.blocks == BlockKind::lstm ? add_lstm_macs(config, frames, macs)
+                                   : add_transformer_macs(config, frames, macs);
   return macs;
 }
 

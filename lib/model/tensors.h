@@ -14,7 +14,8 @@ namespace retort {
 enum class TensorRole { conv, projection, mask, positional, encoder, head };
 
 struct TensorSpec {
-  std::string name;  // Hugging Face's, with weight_g/weight_v for the positional convolution
+  std::string
+      name;  // Hugging Face's, with weight_g/weight_v for the positional convolution; LSTMs: PyTorch's
   std::vector<int64_t> shape;
   TensorRole role = TensorRole::encoder;
   bool trained = true;  // false: statistics that training gathers, no parameter
@@ -37,6 +38,8 @@ ParameterCount count_parameters(const ModelConfig& config);
 struct MacCount {
   std::map<std::string, int64_t> by_component;
   int64_t total = 0;
+
+  void add(const std::string& component, int64_t count);
 };
 MacCount count_macs(const ModelConfig& config, int64_t samples);
 

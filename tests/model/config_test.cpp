@@ -85,6 +85,47 @@ TEST_CASE("what is written as config.json is read back the same", "[config]") {
   }
 }
 
+TEST_CASE("LSTM students have a form of their own, of which nothing is a transformer's", "[config]") {
+  for (const char* name : {"both", "forward"}) {
+    const ModelConfig config = read_model_config(fs::path(RETORT_FIXTURES) / "lstm" / name);
+    const bool both = name == std::string("both");
+    CHECK(config.blocks == BlockKind::lstm);
+    CHECK(config.bidirectional == both);
+    CHECK(config.lstm_hidden == (both ? 11 : 13));
+    CHECK(config.projection == !both);
+    CHECK(config.block_input() == (both ? 10 : 13));
+    CHECK(config.classes == 7);
+    CHECK(config.class_head == ClassHead::linear);
+    const Json written = hf_config_json(config);
+    CHECK(hf_config_json(ConfigFolder(written).read()) == written);
+    for (const char* key :
+         {"num_attention_heads", "intermediate_size", "layerdrop", "num_conv_pos_embeddings"})
+      CHECK_FALSE(written.contains(key));
+  }
+  CHECK_THAT(error_of({{"model_type", "hubert-lstm"}, {"lstm_hidden_size", 100}}),
+             Catch::Contains("hidden_size 768 should be 200"));
+  CHECK_THAT(error_of({{"model_type", "hubert-lstm"}, {"lstm_hidden_size", 0}}),
+             Catch::Contains("lstm_hidden_size should be positive"));
+  ModelConfig misnamed;
+  misnamed.blocks = BlockKind::lstm;
+  CHECK_THROWS_WITH(check_model_config(misnamed, "here"), "here: model_type hubert has no LSTM layers");
+}
+
+TEST_CASE("the class head is cosine where retort.json does not say", "[config]") {
+  ConfigFolder folder(Json::object());
+  const auto head = [&](Json own) {
+    own["wave_norm"] = "none";
+    write_json(folder.folder.path() / "retort.json", own);
+    return folder.read().class_head;
+  };
+  CHECK(head({{"classes", 5}, {"final_dim", 4}}) == ClassHead::cosine);
+  CHECK(head({{"classes", 5}, {"class_head", "linear"}}) == ClassHead::linear);
+  CHECK_THROWS_WITH(head({{"classes", 5}, {"class_head", "square"}}), Catch::Contains("class_head square"));
+  CHECK_THROWS_WITH(head({{"classes", 5}}), Catch::Contains("final_dim should be positive"));
+  CHECK_THROWS_WITH(head({{"classes", 5}, {"final_dim", 4}, {"class_head", "linear"}}),
+                    Catch::Contains("final_dim should be positive where a cosine head"));
+}
+
 TEST_CASE("the waveform's norm is the preprocessor's, or what the conv norm implies", "[config]") {
   CHECK(ConfigFolder(Json{{"feat_extract_norm", "layer"}}).read().wave_norm == "zscore");
   ConfigFolder contradictory(Json{{"feat_extract_norm", "group"}});

@@ -49,6 +49,23 @@ TEST_CASE("layers that a model does not have are refused", "[layers]") {
     CHECK_THROWS_WITH(canonical(text), Catch::Contains("negative"));
 }
 
+TEST_CASE("the input of an LSTM without projection is as wide as the conv stack", "[layers]") {
+  ModelConfig config;
+  config.type = "hubert-lstm";
+  config.blocks = BlockKind::lstm;
+  config.layers = 4;
+  const auto dims = [&config] {
+    std::vector<int> found;
+    for (const Layer& layer : all_layers(config)) found.push_back(layer_dim(layer, config));
+    return found;  // conv, proj, enc0 to enc4, final
+  };
+  CHECK(dims() == std::vector<int>{512, 768, 768, 768, 768, 768, 768, 768});
+  config.projection = false;
+  CHECK(dims() == std::vector<int>{512, 512, 512, 768, 768, 768, 768, 768});
+  CHECK(layer_frames(parse_layer("enc4", config), config, 16000) == 49);
+  CHECK_THROWS_WITH(canonical("enc5", config), Catch::Contains("conv, proj, enc0 to enc4, final"));
+}
+
 TEST_CASE("lists keep their order and hold a layer once", "[layers]") {
   const auto layers = parse_layers("enc9,conv,hf:3", base);
   REQUIRE(layers.size() == 3);

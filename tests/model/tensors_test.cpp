@@ -1,6 +1,7 @@
 #include "model/tensors.h"
 
 #include <catch2/catch.hpp>
+#include <map>
 #include <set>
 
 using namespace retort;
@@ -15,6 +16,18 @@ ModelConfig large() {
   config.heads = 16;
   config.ffn = 4096;
   config.pre_norm = true;
+  return config;
+}
+
+// "Distilling HuBERT with LSTMs via Decoupled Knowledge Distillation": HuBERT's conv stack, then 4 x 384 both
+// ways.
+ModelConfig lstm() {
+  ModelConfig config;
+  config.type = "hubert-lstm";
+  config.blocks = BlockKind::lstm;
+  config.layers = 4;
+  config.projection = false;
+  config.mask_embedding = false;
   return config;
 }
 
@@ -58,6 +71,41 @@ TEST_CASE("parameter counts are those of the published models", "[tensors]") {
   CHECK(count_parameters(distil).backbone == 23'491'968);
 }
 
+TEST_CASE("parameter counts of LSTM students", "[tensors]") {
+  ModelConfig config = lstm();
+  const ParameterCount published = count_parameters(config);
+  CHECK(published.backbone == 17'595'392);
+  CHECK(published.by_role.at("conv") == 4'200'448);
+  CHECK(published.by_role.at("projection") == 1'024);
+  CHECK(published.by_role.at("encoder") == 13'393'920);
+  config.class_head = ClassHead::linear;
+  config.classes = 500;
+  CHECK(count_parameters(config).by_role.at("head") == 384'500);
+  CHECK(count_parameters(config).backbone == 17'595'392);
+  config.projection = true;
+  CHECK(count_parameters(config).backbone == 18'775'808);
+  config.mask_embedding = true;
+  CHECK(count_parameters(config).by_role.at("mask") == 768);
+
+  ModelConfig one_way = lstm();
+  one_way.bidirectional = false;
+  one_way.hidden = 384;
+  // 4 gates of 384 units, each with weights for inputs and units and two biases
+  CHECK(count_parameters(one_way).by_role.at("encoder") ==
+        1536 * (512 + 384 + 2) + 3 * 1536 * (384 + 384 + 2));
+}
+
+TEST_CASE("names and shapes of LSTM layers are PyTorch's", "[tensors]") {
+  std::map<std::string, std::vector<int64_t>> shapes;
+  for (const TensorSpec& spec : model_tensors(lstm())) shapes[spec.name] = spec.shape;
+  CHECK(shapes.size() == 9 + 2 + 4 * 8);
+  CHECK(shapes.at("encoder.lstm.0.weight_ih") == std::vector<int64_t>{1536, 512});
+  CHECK(shapes.at("encoder.lstm.3.weight_ih_reverse") == std::vector<int64_t>{1536, 768});
+  CHECK(shapes.at("encoder.lstm.1.weight_hh_reverse") == std::vector<int64_t>{1536, 384});
+  CHECK(shapes.at("encoder.lstm.2.bias_hh") == std::vector<int64_t>{1536});
+  CHECK(shapes.contains("feature_projection.layer_norm.weight"));
+}
+
 TEST_CASE("names are Hugging Face's and occur once", "[tensors]") {
   ModelConfig config;
   config.final_dim = 256;
@@ -89,4 +137,10 @@ TEST_CASE("multiply-accumulates per second of audio", "[tensors]") {
   CHECK(static_cast<double>(ten.total) / 1e10 == Approx(7.41).margin(5e-3));
   CHECK(static_cast<double>(count_macs(base, 250000).total) / 15.625e9 == Approx(7.675).margin(5e-4));
   CHECK(count_macs(base, 399).by_component.at("positional") == 0);
+
+  const MacCount recurrent = count_macs(lstm(), 160000);
+  CHECK(recurrent.by_component.at("conv") == ten.by_component.at("conv"));
+  CHECK(recurrent.by_component.at("lstm") == int64_t{499} * 2 * 4 * 384 * (512 + 384 + 3 * (768 + 384)));
+  CHECK(recurrent.by_component.size() == 2);
+  CHECK(recurrent.total == recurrent.by_component.at("conv") + recurrent.by_component.at("lstm"));
 }
