@@ -1,6 +1,6 @@
-// HuBERT and its kin (wav2vec 2.0, WavLM, data2vec-audio, DistilHuBERT, FitHuBERT) as a LibTorch module: conv
-// stack, projection, positions, transformer, heads. Parameters carry the names of model/tensors.h, so state
-// moves to and from ModelWeights without a table.
+// HuBERT and its kin (wav2vec 2.0, WavLM, data2vec-audio, DistilHuBERT, FitHuBERT, LSTM students) as a
+// LibTorch module: conv stack, projection, positions and transformer or recurrent layers, heads. Parameters
+// carry the names of model/tensors.h, so state moves to and from ModelWeights without a table.
 #pragma once
 
 #include <torch/torch.h>
@@ -34,11 +34,11 @@ struct HubertForwardOptions {
 struct HubertStates {
   at::Tensor conv;  // (batch, frames, conv channels), before any norm of the projection
                     // (frames after an utterance's end hold finite values without meaning, everywhere)
-  at::Tensor proj;  // (batch, frames, hidden), after the projection, before masking
-  // enc[0]: input of the first block; enc[i]: output of block i. A time reduction leaves fewer frames from
-  // here on.
+  at::Tensor proj;  // (batch, frames, block_input), after the projection, before masking
+  // enc[0]: input of the first block (batch, frames, block_input); enc[i]: output of block i (batch, frames,
+  // hidden). A time reduction leaves fewer frames from here on.
   std::vector<at::Tensor> enc;
-  at::Tensor final;                   // after the last norm; undefined where last_block stopped earlier
+  at::Tensor final;  // after the last block and its norm; undefined where last_block stopped earlier
   std::vector<at::Tensor> heads;      // a teacher's layer each; empty unless asked for
   std::vector<int64_t> frames;        // valid frames of each utterance in conv and proj
   std::vector<int64_t> block_frames;  // and in enc and final
@@ -67,8 +67,8 @@ class HubertModelImpl : public torch::nn::Module {
   // gradient; norms over time see all of it.
   ConvFrames conv_frames(const at::Tensor& waveform) const;
 
-  // Cosine logits of hidden states (..., hidden) against the label embeddings, over temperature 0.1: (...,
-  // classes).
+  // Logits (..., classes) in f32 of hidden states (..., hidden), by the head that the model has: cosines with
+  // the label embeddings over temperature 0.1, or those of a linear layer. An Error where it has none.
   at::Tensor label_logits(const at::Tensor& states);
 
   const ModelConfig& config() const { return config_; }
@@ -83,6 +83,12 @@ class HubertModelImpl : public torch::nn::Module {
 
   // Everything behind the conv stack, whose output and frame counts `states` holds.
   void encode(HubertStates& states, const HubertForwardOptions& options);
+  // What enters the encoder: projected, masked, zero after each utterance's end. padding: (batch, frames)
+  // bool, true there; undefined where there is none.
+  at::Tensor project(HubertStates& states, const at::Tensor& padding, const at::Tensor& time_mask);
+  void run_transformer(HubertStates& states, at::Tensor x, const at::Tensor& padding, int blocks);
+  void run_lstm(HubertStates& states, const at::Tensor& x, int blocks);
+  at::Tensor normalise(const at::Tensor& x, const std::string& name) const;
   at::Tensor reduce_time(const at::Tensor& x) const;
 
   ModelConfig config_;

@@ -6,6 +6,7 @@
 #include "nn/hubert.h"
 #include "nn/torch_conv_stack.h"
 #include "nn/torch_heads.h"
+#include "nn/torch_lstm.h"
 #include "nn/torch_parameters.h"
 #include "nn/torch_positions.h"
 #include "nn/torch_transformer.h"
@@ -52,7 +53,9 @@ struct HubertModelImpl::Network {
         conv(config, parameters),
         positions(config, parameters),
         relative(config, parameters),
+        lstm(config, parameters),
         heads(config, parameters) {
+    if (config.blocks == BlockKind::lstm) return;
     for (int i = 0; i < config.layers; ++i) blocks.emplace_back(config, parameters, i);
   }
 
@@ -60,6 +63,7 @@ struct HubertModelImpl::Network {
   ConvStack conv;
   PositionalConv positions;
   RelativePositions relative;
+  LstmLayers lstm;
   PredictionHeadOutputs heads;
   std::vector<TransformerBlock> blocks;
 };
@@ -105,45 +109,49 @@ ConvFrames HubertModelImpl::conv_frames(const at::Tensor& waveform) const {
 }
 
 void HubertModelImpl::encode(HubertStates& states, const HubertForwardOptions& options) {
-  const ParameterTable& parameters = network_->parameters;
   const FrameLengths frames{states.frames, states.conv.size(1)};
-  const FrameLengths block_frames = block_lengths(config_, frames);
-  states.block_frames = block_frames.valid;
-  const at::Device device = states.conv.device();
-  at::Tensor padding, attend;
-  if (!frames.equal()) padding = frames.padding(device);
-  if (!block_frames.equal())
-    attend = block_frames.padding(device).logical_not().view({-1, 1, 1, block_frames.longest});
+  states.block_frames = block_lengths(config_, frames).valid;
+  at::Tensor padding;
+  if (!frames.equal()) padding = frames.padding(states.conv.device());
   if (options.feature_penalty) states.feature_penalty = mean_square(states.conv, padding, frames);
 
-  at::Tensor x = states.conv;
-  if (config_.projection_norm) {
-    const at::Tensor weight = parameters["feature_projection.layer_norm.weight"];
-    x = at::layer_norm(x, weight.sizes(), weight, parameters["feature_projection.layer_norm.bias"],
-                       config_.norm_eps);
-  }
-  states.proj = at::linear(x, parameters["feature_projection.projection.weight"],
-                           parameters["feature_projection.projection.bias"]);
+  const at::Tensor x = project(states, padding, options.time_mask);
+  const int blocks = options.last_block < 0 ? config_.layers : std::min(options.last_block, config_.layers);
+  config_.blocks == BlockKind::lstm ? run_lstm(states, x, blocks)
+                                    : run_transformer(states, x, padding, blocks);
+  if (options.prediction_heads) states.heads = network_->heads.forward(states.enc);
+}
 
-  x = at::dropout(states.proj, config_.projection_dropout, is_training());
-  if (options.time_mask.defined()) {
+at::Tensor HubertModelImpl::project(HubertStates& states, const at::Tensor& padding,
+                                    const at::Tensor& time_mask) {
+  const ParameterTable& parameters = network_->parameters;
+  at::Tensor x = states.conv;
+  if (config_.projection_norm) x = normalise(x, "feature_projection.layer_norm");
+  if (config_.projection)
+    x = at::linear(x, parameters["feature_projection.projection.weight"],
+                   parameters["feature_projection.projection.bias"]);
+  states.proj = x;
+
+  x = at::dropout(x, config_.projection_dropout, is_training());
+  if (time_mask.defined()) {
     const at::Tensor mask_embedding = parameters["masked_spec_embed"];
     if (!mask_embedding.defined()) fail("this model has no mask embedding, so its input cannot be masked");
-    x = at::where(options.time_mask.unsqueeze(2), mask_embedding, x);
+    x = at::where(time_mask.unsqueeze(2), mask_embedding, x);
   }
-  if (padding.defined()) x = x.masked_fill(padding.unsqueeze(2), 0);
+  return padding.defined() ? x.masked_fill(padding.unsqueeze(2), 0) : x;
+}
 
-  const auto encoder_norm = [&](const at::Tensor& y) {
-    const at::Tensor weight = parameters["encoder.layer_norm.weight"];
-    return at::layer_norm(y, weight.sizes(), weight, parameters["encoder.layer_norm.bias"], config_.norm_eps);
-  };
+void HubertModelImpl::run_transformer(HubertStates& states, at::Tensor x, const at::Tensor& padding,
+                                      int blocks) {
   x = network_->positions.add_to(x, padding, is_training());
-  if (!config_.pre_norm) x = encoder_norm(x);
+  if (!config_.pre_norm) x = normalise(x, "encoder.layer_norm");
   x = at::dropout(x, config_.hidden_dropout, is_training());
   if (config_.time_reduction > 1) x = reduce_time(x);
   states.enc.push_back(x);
 
-  const int blocks = options.last_block < 0 ? config_.layers : std::min(options.last_block, config_.layers);
+  const FrameLengths frames{states.block_frames, x.size(1)};
+  at::Tensor attend;
+  if (!frames.equal()) attend = frames.padding(x.device()).logical_not().view({-1, 1, 1, frames.longest});
   const at::Tensor relative = blocks > 0 ? network_->relative.bias(x.size(1)) : at::Tensor();
   for (int i = 0; i < blocks; ++i) {
     const bool dropped =
@@ -152,8 +160,20 @@ void HubertModelImpl::encode(HubertStates& states, const HubertForwardOptions& o
       x = network_->blocks[static_cast<size_t>(i)].forward(x, attend, relative, is_training());
     states.enc.push_back(x);
   }
-  if (blocks == config_.layers) states.final = config_.pre_norm ? encoder_norm(x) : x;
-  if (options.prediction_heads) states.heads = network_->heads.forward(states.enc);
+  if (blocks == config_.layers) states.final = config_.pre_norm ? normalise(x, "encoder.layer_norm") : x;
+}
+
+void HubertModelImpl::run_lstm(HubertStates& states, const at::Tensor& x, int blocks) {
+  states.enc.push_back(x);
+  const FrameLengths frames{states.block_frames, x.size(1)};
+  for (const at::Tensor& output : network_->lstm.forward(x, frames, blocks, is_training()))
+    states.enc.push_back(output);
+  if (blocks == config_.layers) states.final = states.enc.back();
+}
+
+at::Tensor HubertModelImpl::normalise(const at::Tensor& x, const std::string& name) const {
+  const at::Tensor weight = network_->parameters[name + ".weight"];
+  return at::layer_norm(x, weight.sizes(), weight, network_->parameters[name + ".bias"], config_.norm_eps);
 }
 
 // (batch, frames, hidden) to (batch, frames / factor, hidden). What does not fill a window is left out.
@@ -167,8 +187,11 @@ at::Tensor HubertModelImpl::reduce_time(const at::Tensor& x) const {
 
 at::Tensor HubertModelImpl::label_logits(const at::Tensor& states) {
   const ParameterTable& parameters = network_->parameters;
+  if (config_.classes == 0) fail("this model has no class head");
+  if (config_.class_head == ClassHead::linear)
+    return at::linear(states, parameters["class_head.weight"], parameters["class_head.bias"])
+        .to(torch::kFloat32);
   const at::Tensor embeddings = parameters["label_embeddings"];
-  if (!embeddings.defined()) fail("this model has no label head");
   const at::Tensor projected =
       at::linear(states, parameters["final_proj.weight"], parameters["final_proj.bias"]).to(torch::kFloat32);
   return at::matmul(unit_length(projected), unit_length(embeddings.to(torch::kFloat32)).t()) /

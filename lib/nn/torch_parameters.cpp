@@ -31,7 +31,8 @@ int64_t fan_in(const at::Tensor& weight) {
   return weight.numel() / weight.size(0);
 }
 
-// torch.nn's own start for linear and conv layers, of the weight and of the bias that goes with it.
+// torch.nn's own start for linear and conv layers, of the weight and of the bias that goes with it, and for
+// LSTMs, whose inputs count as many as their units.
 void draw_default(at::Tensor tensor, int64_t inputs) {
   const double bound = 1 / std::sqrt(static_cast<double>(inputs));
   tensor.uniform_(-bound, bound);
@@ -61,9 +62,12 @@ void initialise_positional(const TensorSpec& spec, at::Tensor tensor, const Para
   }
 }
 
-void initialise_encoder(const TensorSpec& spec, at::Tensor tensor, const ParameterTable& parameters) {
+void initialise_encoder(const TensorSpec& spec, at::Tensor tensor, const ParameterTable& parameters,
+                        const ModelConfig& config) {
   const bool is_bias = spec.name.ends_with(".bias");
-  if (spec.name.starts_with("encoder.time_reduction")) {
+  if (config.blocks == BlockKind::lstm) {
+    draw_default(tensor, config.lstm_hidden);
+  } else if (spec.name.starts_with("encoder.time_reduction")) {
     draw_default(tensor, fan_in(is_bias ? weight_of(spec.name, parameters) : tensor));
   } else if (spec.name.ends_with("gru_rel_pos_const")) {
     tensor.fill_(1);
@@ -114,7 +118,7 @@ void initialise(const TensorSpec& spec, at::Tensor tensor, const ParameterTable&
       initialise_positional(spec, tensor, parameters, config);
       return;
     case TensorRole::encoder:
-      initialise_encoder(spec, tensor, parameters);
+      initialise_encoder(spec, tensor, parameters, config);
       return;
     case TensorRole::head:
       initialise_head(spec, tensor, config);

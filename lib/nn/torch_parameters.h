@@ -28,7 +28,7 @@ class ParameterTable {
 };
 
 // fairseq's initial values for HuBERT (ConvFeatureExtractionModel, make_conv_pos, init_bert_params and the
-// defaults of torch.nn where it sets nothing), drawn in the order of the list.
+// defaults of torch.nn where it sets nothing, as for LSTMs), drawn in the order of the list.
 void initialise_parameters(const ParameterTable& parameters, const ModelConfig& config);
 
 void copy_into_parameters(const ModelWeights& weights, const ParameterTable& parameters);

@@ -159,6 +159,32 @@ TEST_CASE("windows change nothing that sees no further than their overlap", "[en
   }
 }
 
+TEST_CASE("LSTMs run in windows, over threads and in padded batches", "[encoder]") {
+  std::vector<std::vector<float>> waves;
+  for (size_t i = 0; i < 6; ++i) waves.push_back(long_waveform(400 + 3000 * ((i * 5) % 6)));
+  for (const char* name : {"both", "forward"}) {
+    CAPTURE(name);
+    const std::string model = (fs::path(RETORT_FIXTURES) / "lstm" / name).string();
+    EncoderOptions options = options_for(model, "all");
+    const auto spread = make_frame_encoder(options)->encode(waves);
+    options.threads = 7;
+    const auto encoder = make_frame_encoder(options);
+    const auto padded = encoder->encode(waves);
+    const std::vector<float> wave = long_waveform(16000 * 12);
+    const std::vector<Matrix> whole = encode_one(options, wave, 0);
+    const std::vector<Matrix> windows = encode_one(options, wave, 5);
+    for (size_t layer = 0; layer < encoder->outputs().size(); ++layer) {
+      CAPTURE(encoder->outputs()[layer].layer);
+      CHECK(whole[layer].columns() == encoder->outputs()[layer].dim);
+      for (size_t i = 0; i < waves.size(); ++i)
+        CHECK(relative_distance(spread[i][layer], padded[i][layer]) < 1e-5);
+      // Up to the input of the first layer nothing is lost, behind it what was longer ago than the overlap.
+      const bool sees_all = layer < 3;
+      CHECK(relative_distance(windows[layer], whole[layer]) < (sees_all ? 1e-4 : 0.05));
+    }
+  }
+}
+
 TEST_CASE("an utterance within the window is encoded whole", "[encoder]") {
   const std::vector<float> wave = long_waveform(80000);
   const EncoderOptions options = options_for(fixture("post").string(), "final");

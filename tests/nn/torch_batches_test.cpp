@@ -158,3 +158,12 @@ TEST_CASE("so do models with relative positions, several positional convolutions
   HubertModel model(read_checkpoint(fithubert / "fithubert.ckpt", fithubert / "fithubert.yaml"));
   CHECK(worst_difference(model, waves, {8, 0}) < bound);
 }
+
+TEST_CASE("so do LSTMs, whose way back begins at each utterance's own end", "[lstm]") {
+  const Waves waves = corpus(40, 0.03, 8);
+  for (const char* name : {"both", "forward"}) {
+    INFO(name);
+    HubertModel model(read_model(fs::path(RETORT_FIXTURES) / "lstm" / name));
+    CHECK(worst_difference(model, waves, {8, 0}) < bound);
+  }
+}
