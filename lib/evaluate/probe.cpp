@@ -60,11 +60,11 @@ Split split_of(const Utterance& utterance, const std::string& split_by) {
   return tenth < 8 ? Split::train : tenth == 8 ? Split::dev : Split::test;
 }
 
-// All inputs and outputs of the blocks.
+// The outputs of the blocks, and the input of the first unless it has another width.
 std::string block_layers(const std::string& model) {
-  std::string layers = "enc0";
-  const int count = read_config(model).layers;
-  for (int layer = 1; layer <= count; ++layer) layers += fmt::format(",enc{}", layer);
+  const ModelConfig config = read_config(model);
+  std::string layers = config.block_input() == config.hidden ? "enc0,enc1" : "enc1";
+  for (int layer = 2; layer <= config.layers; ++layer) layers += fmt::format(",enc{}", layer);
   return layers;
 }
 

@@ -138,6 +138,7 @@ bool holds_checkpoint(const ExportOptions& options, const ModelWeights& model) {
 
 void check_hf_can_hold(const ModelConfig& config, const std::string& where) {
   if (config.type == "fithubert") fail("{}: transformers has no model with a time reduction", where);
+  if (config.blocks == BlockKind::lstm) fail("{}: transformers has no HuBERT of LSTM layers", where);
 }
 
 // What reading the export back will say of normalisation: each form has a word for one kind of it.

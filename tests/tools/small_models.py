@@ -8,6 +8,7 @@ import struct
 from harness import FIXTURES
 
 MODELS = FIXTURES / "model"
+LSTM_MODELS = FIXTURES / "lstm"
 
 
 def copy_model(name, folder):

@@ -182,6 +182,13 @@ class ProbeTest(ToolTest):
             self.assertAlmostEqual(sum(weights), 1, places=5)
 
     @needs_torch
+    def test_layers_of_another_width_are_not_mixed(self):
+        model = FIXTURES / "lstm" / "both"
+        self.succeeds(*self.probe("--model", model))
+        self.assertEqual(self.read_json("probe.json")["layers"], "enc1,enc2,enc3")
+        self.fails(2, "different width", *self.probe("--model", model, "--layer", "enc0,enc1", "--overwrite"))
+
+    @needs_torch
     def test_the_same_command_gives_the_same_numbers(self):
         self.succeeds(*self.probe("--model", MODEL, "--layer", "enc1"))
         first = self.read_json("probe.json")
@@ -228,11 +235,13 @@ class ProfileTest(ToolTest):
 
     @needs_torch
     def test_models_are_profiled(self):
-        run = self.succeeds(*self.profile("--model", f"{MODEL}/", "--model", FIXTURES / "model" / "pre", "--threads", 2))
+        run = self.succeeds(*self.profile("--model", f"{MODEL}/", "--model", FIXTURES / "model" / "pre", "--model",
+                                          FIXTURES / "lstm" / "both", "--threads", 2))
         lines = run.out.splitlines()
-        self.assertEqual([line.split()[0] for line in lines], ["model", "post", "pre"])
+        self.assertEqual([line.split()[0] for line in lines], ["model", "post", "pre", "both"])
         result = self.read_json("profile.json")
-        self.assertEqual(len(result["metrics"]), 2)
+        self.assertEqual(len(result["metrics"]), 3)
+        self.assertEqual(sorted(result["metrics"][2]["macs_per_second"]["by_component"]), ["conv", "lstm"])
         for model, row in zip(result["model"], result["metrics"]):
             self.assertEqual(row["model"], model)
             self.assertEqual(sum(row["parameters"]["by_role"].values()), row["parameters"]["total"])

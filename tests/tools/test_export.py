@@ -4,7 +4,7 @@ import json
 import struct
 import unittest
 
-from harness import ToolTest
+from harness import FIXTURES, ToolTest
 from small_models import copy_model, read_tensors, write_tensors
 
 
@@ -82,6 +82,12 @@ class ExportTest(ToolTest):
         self.fails(2, "--dtype", "retort-export", "student", "-o", "out", "--dtype", "int8")
         self.fails(2, "--layer", "retort-export", "student", "-o", "out", "--layer", "enc1")
         self.fails(2, "MODEL", "retort-export", "-o", "out")
+        self.leaves_nothing("out")
+
+    def test_what_no_other_toolkit_has(self):
+        student = FIXTURES / "lstm" / "both"
+        self.fails(1, "transformers has no HuBERT of LSTM layers", "retort-export", student, "-o", "out")
+        self.fails(1, "fairseq has no HuBERT of LSTM layers", "retort-export", "--to", "fairseq", student, "-o", "out")
         self.leaves_nothing("out")
 
     def test_models_that_do_not_fit(self):

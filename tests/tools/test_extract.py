@@ -5,7 +5,7 @@ import math
 import unittest
 
 from harness import ToolTest, needs_torch, tone, write_wav
-from small_models import MODELS, copy_model, floats, read_npy, read_tensors, relative_distance, write_tensors
+from small_models import LSTM_MODELS, MODELS, copy_model, floats, read_npy, read_tensors, relative_distance, write_tensors
 
 PART = "part-00000-of-00001"
 
@@ -178,6 +178,23 @@ class ModelLayers(ExtractTest):
                 self.assertEqual(shape, golden_shape)
                 self.assertLess(relative_distance(floats(payload), floats(golden)), 1e-5)
                 self.assertEqual(self.sidecar(f"{model}-feats/{layer}")["origin"]["layer"], layer)
+
+    def test_all_layers_of_lstm_students_equal_those_of_pytorch(self):
+        samples = floats(read_npy(MODELS / "input.npy")[1])
+        names = []
+        for i, part in enumerate((slice(500, 2900), slice(0, 4000), slice(1000, 1400))):  # as fixtures/lstm/make.py
+            names.append(f"u{i}.wav")
+            write_wav(self.folder / names[-1], samples[part], floats=True)
+        for model, blocks in (("both", 3), ("forward", 2)):
+            self.succeeds("retort-extract", "--model", LSTM_MODELS / model, "--layer", "all", *names, "-o", model)
+            for layer in (*(f"enc{i}" for i in range(blocks + 1)), "final"):
+                shape, payload = read_npy(self.folder / model / layer / f"{PART}.npy")
+                golden = LSTM_MODELS / model / f"{layer if layer != 'final' else f'enc{blocks}'}.npy"
+                golden_shape, expected = read_npy(golden)
+                self.assertEqual(shape, golden_shape)
+                self.assertLess(relative_distance(floats(payload), floats(expected)), 1e-5)
+        self.fails(2, "enc0 to enc3, final", "retort-extract", "--model", LSTM_MODELS / "both", "--layer", "enc4", *names,
+                   "-o", "none")
 
     def test_one_layer_goes_straight_into_the_output(self):
         folder = copy_model("post", self.folder / "model")

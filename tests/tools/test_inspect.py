@@ -2,7 +2,7 @@
 
 import json
 
-from harness import ToolTest, tone, write_wav
+from harness import FIXTURES, ToolTest, tone, write_wav
 
 
 class StoreTest(ToolTest):
@@ -49,6 +49,13 @@ class InspectTest(StoreTest):
             result = self.succeeds("retort-inspect", "--check", path)
             self.assertIn(kind, result.out.splitlines()[0])
             self.assertEqual(result.err, "")
+
+    def test_an_lstm_student(self):
+        result = json.loads(self.succeeds("retort-inspect", "--check", "--json", FIXTURES / "lstm" / "both").out)
+        conv = 10 * 10 + 2 * 10 + 4 * 3 * 10 * 10 + 2 * 2 * 10 * 10
+        lstm = 2 * 44 * (10 + 11 + 2) + 2 * 2 * 44 * (22 + 11 + 2)  # 4 gates of 11 units, both ways, two biases
+        self.assertEqual(result["by_role"], {"conv": conv, "encoder": lstm, "head": 7 * 22 + 7, "projection": 2 * 10})
+        self.assertEqual((result["parameters"], result["hidden"], result["classes"]), (conv + lstm + 20, 22, 7))
 
     def test_missing(self):
         self.part(2, "json").unlink()
