@@ -8,6 +8,7 @@
 #include "nn/torch_heads.h"
 #include "nn/torch_parameters.h"
 #include "nn/torch_positions.h"
+#include "nn/torch_precision.h"
 #include "nn/torch_transformer.h"
 
 namespace retort {
@@ -170,8 +171,10 @@ at::Tensor HubertModelImpl::label_logits(const at::Tensor& states) {
   const at::Tensor embeddings = parameters["label_embeddings"];
   if (!embeddings.defined()) fail("this model has no label head");
   const at::Tensor projected =
-      at::linear(states, parameters["final_proj.weight"], parameters["final_proj.bias"]).to(torch::kFloat32);
-  return at::matmul(unit_length(projected), unit_length(embeddings.to(torch::kFloat32)).t()) /
+      at::linear(states, parameters["final_proj.weight"], parameters["final_proj.bias"]);
+  const WithoutAutocast scope;
+  return at::matmul(unit_length(in_full_precision(projected)),
+                    unit_length(in_full_precision(embeddings)).t()) /
          logit_temperature;
 }
 
