@@ -9,6 +9,7 @@
 #include "nn/torch_lstm.h"
 #include "nn/torch_parameters.h"
 #include "nn/torch_positions.h"
+#include "nn/torch_precision.h"
 #include "nn/torch_transformer.h"
 
 namespace retort {
@@ -193,8 +194,10 @@ at::Tensor HubertModelImpl::label_logits(const at::Tensor& states) {
         .to(torch::kFloat32);
   const at::Tensor embeddings = parameters["label_embeddings"];
   const at::Tensor projected =
-      at::linear(states, parameters["final_proj.weight"], parameters["final_proj.bias"]).to(torch::kFloat32);
-  return at::matmul(unit_length(projected), unit_length(embeddings.to(torch::kFloat32)).t()) /
+      at::linear(states, parameters["final_proj.weight"], parameters["final_proj.bias"]);
+  const WithoutAutocast scope;
+  return at::matmul(unit_length(in_full_precision(projected)),
+                    unit_length(in_full_precision(embeddings)).t()) /
          logit_temperature;
 }
 

@@ -1,3 +1,5 @@
+#include <ATen/autocast_mode.h>
+
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <filesystem>
@@ -315,4 +317,21 @@ TEST_CASE("devices that are not there are refused", "[hubert]") {
 TEST_CASE("too short a waveform has no frame and is refused", "[hubert]") {
   HubertModel model = small_model();
   CHECK_THROWS_WITH(run(model, {noise(399, 1)}), Catch::Contains("399 samples has no frame"));
+}
+
+TEST_CASE("label logits are cosines in f32 under autocast too") {
+  HubertModel model = small_model();
+  const auto parameters = model->named_parameters();
+  const auto half = [&](const std::string& name) { return parameters[name].to(torch::kBFloat16); };
+  const at::Tensor states = torch::randn({5, model->config().hidden});
+  const at::Tensor projected =
+      at::linear(states.to(torch::kBFloat16), half("final_proj.weight"), half("final_proj.bias"))
+          .to(torch::kFloat32);
+  const at::Tensor expected =
+      at::cosine_similarity(projected.unsqueeze(1), parameters["label_embeddings"].unsqueeze(0), 2) * 10;
+  at::autocast::set_autocast_enabled(at::kCPU, true);
+  const at::Tensor logits = model->label_logits(states);
+  at::autocast::set_autocast_enabled(at::kCPU, false);
+  CHECK(logits.scalar_type() == torch::kFloat32);
+  CHECK(relative_distance(logits, expected) < 1e-6);
 }
