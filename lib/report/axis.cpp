@@ -25,7 +25,11 @@ int decimals(double step) {
 
 // Labels of an axis whose ticks lie `step` apart and reach up to `size`: 0.05, 4.5, 20k, 1.5M, 2e-06.
 std::string tick_label(double value, double step, double size) {
-  if (size < 1e-3 || size >= 1e12) return fmt::format("{:.4g}", value);
+  if (size < 1e-3 || size >= 1e12) {
+    const int digits =
+        1 + static_cast<int>(std::floor(std::log10(size)) - std::floor(std::log10(step) + 1e-9));
+    return fmt::format("{:.{}g}", value, digits);
+  }
   constexpr std::pair<double, const char*> units[] = {{1e9, "G"}, {1e6, "M"}, {1e3, "k"}};
   for (const auto& [unit, suffix] : units)
     if (size >= 10 * unit)
@@ -61,7 +65,7 @@ Axis Axis::linear(double low, double high, bool to_ticks) {
   Axis axis;
   axis.low_ = std::clamp(std::min(low, high), -largest, largest);
   axis.high_ = std::clamp(std::max(low, high), -largest, largest);
-  if (axis.high_ - axis.low_ <= size_of(axis) * 1e-9) {  // a difference that rounding may have made
+  if (axis.high_ - axis.low_ <= size_of(axis) * 1e-6) {  // beyond the digits of a log
     const double margin = size_of(axis) > 0 ? size_of(axis) / 10 : 1;
     axis.low_ -= margin;
     axis.high_ += margin;

@@ -15,7 +15,7 @@ namespace {
 constexpr double width = 420;
 constexpr double height = 220;
 constexpr double left = 46;
-constexpr double right = width - 12;
+constexpr double right = width - 16;
 constexpr double top = 10;
 constexpr double bottom = height - 24;
 
@@ -100,21 +100,21 @@ std::string begin_svg(double tall) {
 
 std::vector<Pixel> thin_to_columns(const std::vector<Pixel>& line) {
   std::vector<Pixel> thinned;
+  const auto keep = [&thinned](const Pixel& pixel) {
+    if (thinned.empty() || thinned.back() != pixel) thinned.push_back(pixel);
+  };
   const auto lower = [](const Pixel& a, const Pixel& b) { return a.y < b.y; };
+  if (!line.empty()) keep(line.front());
   for (auto begin = line.begin(); begin != line.end();) {
     const double column = std::floor(begin->x);
     const auto end =
         std::find_if(begin, line.end(), [column](const Pixel& p) { return std::floor(p.x) != column; });
-    const auto [low, high] = std::minmax_element(begin, end, lower);
-    auto kept = {std::min(low, high), std::max(low, high)};
-    if (begin == line.begin()) thinned.push_back(*begin);
-    for (const auto& pixel : kept)
-      if (thinned.empty() || pixel->x != thinned.back().x || pixel->y != thinned.back().y)
-        thinned.push_back(*pixel);
+    const auto extremes = std::minmax_element(begin, end, lower);
+    keep(*std::min(extremes.first, extremes.second));
+    keep(*std::max(extremes.first, extremes.second));
     begin = end;
   }
-  if (!line.empty() && (line.back().x != thinned.back().x || line.back().y != thinned.back().y))
-    thinned.push_back(line.back());
+  if (!line.empty()) keep(line.back());
   return thinned;
 }
 

@@ -12,6 +12,8 @@ namespace retort {
 struct Pixel {
   double x = 0;
   double y = 0;
+
+  bool operator==(const Pixel&) const = default;
 };
 
 // A polyline that looks the same with at most two vertices per column of pixels: the lowest and the highest,

@@ -35,7 +35,8 @@ th { font-weight: 600; } .number { text-align: right; }
 .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(21rem, 100%), 1fr)); gap: .8rem 1.6rem; }
 figure { margin: .4rem 0 0; break-inside: avoid; } figcaption { font-size: .85rem; font-weight: 600; }
 svg { display: block; width: 100%; } svg text { font: 11px system-ui, sans-serif; fill: var(--soft); }
-svg .value { fill: var(--text); } .grid { stroke: var(--rule); fill: none; } .axis { stroke: var(--soft); }
+svg .value { fill: var(--text); }
+.label { paint-order: stroke; stroke: var(--ground); stroke-width: 3px; stroke-linejoin: round; } .grid { stroke: var(--rule); fill: none; } .axis { stroke: var(--soft); }
 .line { fill: none; stroke: var(--line); stroke-width: 1.8; stroke-linejoin: round; stroke-linecap: round; }
 .spot { fill: transparent; } .spot:hover { fill: var(--line); } .bar { fill: var(--c0); }
 .c0 { --line: var(--c0); } .c1 { --line: var(--c1); } .c2 { --line: var(--c2); } .c3 { --line: var(--c3); }
@@ -89,11 +90,7 @@ std::string figure(const std::string& caption, const std::string& note, const st
 // Curves of all runs, a panel per quantity.
 class CurveSection {
  public:
-  explicit CurveSection(const std::vector<Run>& runs) : runs_(runs), classes_(line_classes(runs)) {
-    int64_t last = 0;
-    for (const Run& run : runs) last = std::max(last, run.log.last_step);
-    steps_ = Axis::linear(0, static_cast<double>(last), false);
-  }
+  explicit CurveSection(const std::vector<Run>& runs) : runs_(runs), classes_(line_classes(runs)) {}
 
   std::string html() const {
     if (runs_.empty()) return "";
@@ -115,13 +112,16 @@ class CurveSection {
   std::string panel_html(const Panel& panel) const {
     std::vector<ChartLine> lines;
     std::vector<double> values;
+    int64_t last_step = 0;
     for (const PanelCurve& drawn : panel.curves) {
       const Run& run = runs_[drawn.run];
       lines.push_back({run.name, classes_[drawn.run], run.is_reference(), drawn.curve});
       for (const Point& point : drawn.curve->points) values.push_back(point.value);
+      last_step = std::max(last_step, drawn.curve->points.back().step);
     }
+    const Axis steps = Axis::linear(0, static_cast<double>(last_step), false);
     const Axis axis = Axis::fitting(std::move(values));
-    return figure(panel.key, axis.is_logarithmic() ? "logarithmic" : "", line_chart(lines, steps_, axis));
+    return figure(panel.key, axis.is_logarithmic() ? "logarithmic" : "", line_chart(lines, steps, axis));
   }
 
   // Of the runs that are drawn in the group.
@@ -144,24 +144,39 @@ class CurveSection {
 
   const std::vector<Run>& runs_;
   std::vector<std::string> classes_;
-  Axis steps_;
 };
 
-// A chart for each metric that is no detail of another one.
-std::string score_charts(const std::vector<Score>& scores, const std::string& task) {
-  std::vector<std::pair<std::string, std::vector<Bar>>> charts;
+struct MetricBars {
+  std::string metric;
+  std::vector<Bar> bars;
+
+  bool all_equal() const {
+    return bars.size() > 1 && std::all_of(bars.begin(), bars.end(),
+                                          [this](const Bar& bar) { return bar.value == bars.front().value; });
+  }
+};
+
+// Of each metric that is no detail of another one.
+std::vector<MetricBars> bars_of_task(const std::vector<Score>& scores, const std::string& task) {
+  std::vector<MetricBars> charts;
   for (const Score& score : scores) {
     if (score.task != task) continue;
-    for (const auto& [metric, value] : score.metrics) {
-      if (metric.find('.') != std::string::npos) continue;
+    for (const auto& scored : score.metrics) {
+      if (scored.first.find('.') != std::string::npos) continue;
       auto chart = std::find_if(charts.begin(), charts.end(),
-                                [&name = metric](const auto& c) { return c.first == name; });
-      if (chart == charts.end()) chart = charts.insert(charts.end(), {metric, {}});
-      chart->second.push_back({score.name, value});
+                                [&scored](const MetricBars& c) { return c.metric == scored.first; });
+      if (chart == charts.end()) chart = charts.insert(charts.end(), {scored.first, {}});
+      chart->bars.push_back({score.name, scored.second});
     }
   }
+  return charts;
+}
+
+// What is the same for all (the entropy of the phones, say) is left to the table.
+std::string score_charts(const std::vector<Score>& scores, const std::string& task) {
   std::string html = "<div class=\"panels\">\n";
-  for (const auto& [metric, bars] : charts) html += figure(metric, "", bar_chart(bars));
+  for (const MetricBars& chart : bars_of_task(scores, task))
+    if (!chart.all_equal()) html += figure(chart.metric, "", bar_chart(chart.bars));
   return html + "</div>\n";
 }
 
