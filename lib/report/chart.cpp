@@ -93,7 +93,7 @@ void draw_labels(const std::vector<ChartLine>& lines, const Plane& plane, Svg sv
 }
 
 std::string begin_svg(double tall) {
-  return fmt::format(R"(<svg viewBox="0 0 {} {}" role="img">)", width, tall);
+  return fmt::format(R"(<svg viewBox="0 0 {} {}">)", width, tall);
 }
 
 }  // namespace

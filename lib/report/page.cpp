@@ -32,7 +32,7 @@ th, td { border-bottom: 1px solid var(--rule); padding: .2rem .9rem .2rem 0; tex
 th { font-weight: 600; } .number { text-align: right; }
 .legend { display: flex; flex-wrap: wrap; gap: .1rem 1.2rem; margin: 0; font-size: .85rem; }
 .legend span { display: inline-flex; align-items: center; gap: .4rem; } .legend svg { width: 26px; height: 8px; }
-.panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(21rem, 100%), 1fr)); gap: .8rem 1.6rem; }
+.panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(24rem, 100%), 1fr)); gap: .8rem 1.6rem; }
 figure { margin: .4rem 0 0; break-inside: avoid; } figcaption { font-size: .85rem; font-weight: 600; }
 svg { display: block; width: 100%; } svg text { font: 11px system-ui, sans-serif; fill: var(--soft); }
 svg .value { fill: var(--text); }

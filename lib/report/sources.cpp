@@ -39,7 +39,7 @@ bool is_run(const fs::path& path) {
 }
 
 bool is_result(const Json& json) {
-  return !text_at(json, "task").empty() && json.contains("metrics");
+  return !text_at(json, "task").empty() && json.contains("metrics") && json["metrics"].is_structured();
 }
 
 // What there is to report: folders of runs, and results by their paths.

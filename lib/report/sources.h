@@ -30,8 +30,9 @@ struct Score {
   std::string model;  // name of the run whose student it is, else what the result calls it, hashes cut short
   std::string layer;
   std::vector<std::pair<std::string, double>> metrics;  // numbers at any depth, "parameters.total"
-  int64_t n =
-      0;  // things scored: counts.test where there is a test split, else the first of the counts; 0: not said
+  // How many things were scored: counts.test where there is a test split, else the first of the counts; 0
+  // where the result does not say.
+  int64_t n = 0;
 };
 
 struct Sources {
