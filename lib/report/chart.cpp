@@ -15,7 +15,7 @@ namespace {
 constexpr double width = 420;
 constexpr double height = 220;
 constexpr double left = 46;
-constexpr double right = width - 16;
+constexpr double margin = 16;  // at the right
 constexpr double top = 10;
 constexpr double bottom = height - 24;
 
@@ -24,6 +24,7 @@ using Svg = std::back_insert_iterator<std::string>;
 struct Plane {
   Axis x;
   Axis y;
+  double right = width - margin;
 
   Pixel place(const Point& point) const {
     return {left + x.place(static_cast<double>(point.step)) * (right - left),
@@ -34,17 +35,17 @@ struct Plane {
 void draw_grid(const Plane& plane, Svg svg) {
   for (const Tick& tick : plane.y.ticks()) {
     const double y = bottom - plane.y.place(tick.value) * (bottom - top);
-    fmt::format_to(svg, R"(<path class="grid" d="M{:.1f} {:.1f}H{:.1f}"/>)", left, y, right);
+    fmt::format_to(svg, R"(<path class="grid" d="M{:.1f} {:.1f}H{:.1f}"/>)", left, y, plane.right);
     fmt::format_to(svg, R"(<text x="{:.1f}" y="{:.1f}" text-anchor="end">{}</text>)", left - 5, y + 4,
                    tick.label);
   }
   for (const Tick& tick : plane.x.ticks()) {
-    const double x = left + plane.x.place(tick.value) * (right - left);
+    const double x = left + plane.x.place(tick.value) * (plane.right - left);
     fmt::format_to(svg, R"(<path class="grid" d="M{:.1f} {:.1f}v4"/>)", x, bottom);
     fmt::format_to(svg, R"(<text x="{:.1f}" y="{:.1f}" text-anchor="middle">{}</text>)", x, bottom + 17,
                    tick.label);
   }
-  fmt::format_to(svg, R"(<path class="axis" d="M{:.1f} {:.1f}H{:.1f}"/>)", left, bottom, right);
+  fmt::format_to(svg, R"(<path class="axis" d="M{:.1f} {:.1f}H{:.1f}"/>)", left, bottom, plane.right);
 }
 
 void draw_line(const ChartLine& line, const Plane& plane, Svg svg) {
@@ -76,19 +77,50 @@ void draw_hover_titles(const ChartLine& line, const Plane& plane, Svg svg) {
   }
 }
 
-// Names at the ends of lines, moved down where they would cover each other.
+// The end of a name where it is too long to stand in a chart, from the beginning of a UTF-8 character on.
+std::string shortened(const std::string& name) {
+  constexpr std::size_t longest = 18;
+  if (name.size() <= longest) return name;
+  std::size_t begin = name.size() - longest + 3;
+  while (begin < name.size() && (name[begin] & 0xc0) == 0x80) ++begin;
+  return "..." + name.substr(begin);
+}
+
+double width_of(const std::string& label) {
+  constexpr double letter = 6.2;
+  return letter * static_cast<double>(label.size());
+}
+
+// What labels take behind the plane where lines reach its end.
+double width_of_labels(const std::vector<ChartLine>& lines) {
+  double widest = 0;
+  for (const ChartLine& line : lines) widest = std::max(widest, width_of(shortened(line.label)));
+  return widest;
+}
+
+struct Label {
+  Pixel at;
+  std::string text;
+
+  bool covers(const Label& other) const {
+    constexpr double line_height = 12;
+    return at.x < other.at.x + width_of(other.text) && other.at.x < at.x + width_of(text) &&
+           std::abs(at.y - other.at.y) < line_height;
+  }
+};
+
+// Labels behind the ends of lines, moved down where they would cover each other.
 void draw_labels(const std::vector<ChartLine>& lines, const Plane& plane, Svg svg) {
-  constexpr double line_height = 12;
-  std::vector<std::pair<Pixel, std::string>> labels;
-  for (const ChartLine& line : lines)
-    if (line.labelled) labels.emplace_back(plane.place(line.curve->points.back()), line.name);
-  std::sort(labels.begin(), labels.end(), [](const auto& a, const auto& b) { return a.first.y < b.first.y; });
-  double lowest = top;
-  for (const auto& [end, name] : labels) {
-    const double y = std::max(end.y - 4, lowest);
-    lowest = y + line_height;
-    fmt::format_to(svg, R"(<text class="label" x="{:.1f}" y="{:.1f}" text-anchor="end">{}</text>)", end.x, y,
-                   escape_html(name));
+  std::vector<Label> labels;
+  for (const ChartLine& line : lines) {
+    if (line.label.empty()) continue;
+    const Pixel end = plane.place(line.curve->points.back());
+    Label label = {{end.x + 5, end.y + 4}, shortened(line.label)};
+    const auto covered = [&label](const Label& other) { return label.covers(other); };
+    while (std::any_of(labels.begin(), labels.end(), covered)) label.at.y += 1;
+    fmt::format_to(svg, R"(<text class="label" x="{:.1f}" y="{:.1f}">{}</text>)", label.at.x, label.at.y,
+                   escape_html(label.text));
+    labels.push_back(std::move(label));
   }
 }
 
@@ -119,7 +151,7 @@ std::vector<Pixel> thin_to_columns(const std::vector<Pixel>& line) {
 }
 
 std::string line_chart(const std::vector<ChartLine>& lines, const Axis& steps, const Axis& values) {
-  const Plane plane = {steps, values};
+  const Plane plane = {steps, values, width - margin - width_of_labels(lines)};
   std::string text = begin_svg(height);
   const Svg svg = std::back_inserter(text);
   draw_grid(plane, svg);

@@ -23,8 +23,8 @@ std::vector<Pixel> thin_to_columns(const std::vector<Pixel>& line);
 // One run's curve as it is drawn.
 struct ChartLine {
   std::string name;
-  std::string classes;    // of the style sheet
-  bool labelled = false;  // its name stands at its end
+  std::string classes;  // of the style sheet
+  std::string label;    // stands at its end; may be empty
   const Curve* curve = nullptr;
 };
 

@@ -36,7 +36,7 @@ th { font-weight: 600; } .number { text-align: right; }
 figure { margin: .4rem 0 0; break-inside: avoid; } figcaption { font-size: .85rem; font-weight: 600; }
 svg { display: block; width: 100%; } svg text { font: 11px system-ui, sans-serif; fill: var(--soft); }
 svg .value { fill: var(--text); }
-.label { paint-order: stroke; stroke: var(--ground); stroke-width: 3px; stroke-linejoin: round; } .grid { stroke: var(--rule); fill: none; } .axis { stroke: var(--soft); }
+.grid { stroke: var(--rule); fill: none; } .axis { stroke: var(--soft); }
 .line { fill: none; stroke: var(--line); stroke-width: 1.8; stroke-linejoin: round; stroke-linecap: round; }
 .spot { fill: transparent; } .spot:hover { fill: var(--line); } .bar { fill: var(--c0); }
 .c0 { --line: var(--c0); } .c1 { --line: var(--c1); } .c2 { --line: var(--c2); } .c3 { --line: var(--c3); }
@@ -115,7 +115,7 @@ class CurveSection {
     int64_t last_step = 0;
     for (const PanelCurve& drawn : panel.curves) {
       const Run& run = runs_[drawn.run];
-      lines.push_back({run.name, classes_[drawn.run], run.is_reference(), drawn.curve});
+      lines.push_back({run.title(), classes_[drawn.run], run.is_reference() ? run.name : "", drawn.curve});
       for (const Point& point : drawn.curve->points) values.push_back(point.value);
       last_step = std::max(last_step, drawn.curve->points.back().step);
     }
@@ -131,7 +131,7 @@ class CurveSection {
       if (draws(group, i))
         html += fmt::format(
             "<span><svg viewBox=\"0 0 26 8\"><path class=\"line {}\" d=\"M1 4H25\"/></svg>{}</span>",
-            classes_[i], escape_html(runs_[i].name));
+            classes_[i], escape_html(runs_[i].title()));
     return html + "</p>\n";
   }
 

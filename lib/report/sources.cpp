@@ -125,7 +125,7 @@ void add_references(const std::vector<std::string>& references, std::vector<Run>
   for (const std::string& reference : references) paths.push_back(reference_name(plain_path(reference)));
   const std::vector<std::string> names = distinct_names(paths);
   for (std::size_t i = 0; i < references.size(); ++i)
-    runs.push_back({names[i] + " (reference)", read_training_log(references[i]), nullptr, false, ""});
+    runs.push_back({names[i], read_training_log(references[i]), nullptr, false, ""});
 }
 
 // An object in a list is named by its whole numbers, which say what was set (threads, batch); its other

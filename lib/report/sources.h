@@ -21,6 +21,8 @@ struct Run {
   std::string student;    // content hash of its student, "" before it is there
 
   bool is_reference() const { return config.is_null(); }
+  // The name that tells it from a run of the same name.
+  std::string title() const { return is_reference() ? name + " (reference)" : name; }
 };
 
 // One model's scores in one result of retort-evaluate.

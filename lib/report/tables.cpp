@@ -128,7 +128,7 @@ Table table_of_runs(const std::vector<Run>& runs) {
 
 Table table_of_last_values(const std::vector<Run>& runs) {
   Table table{"Last values", {"quantity"}, {}, 1};
-  for (const Run& run : runs) table.head.push_back(run.name);
+  for (const Run& run : runs) table.head.push_back(run.title());
   for (const PanelGroup& group : arrange_panels(runs))
     for (const Panel& panel : group.panels) {
       std::vector<std::string> row(runs.size() + 1, none);

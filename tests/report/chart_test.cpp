@@ -65,7 +65,7 @@ TEST_CASE("a chart of a long curve is small and says its values") {
   for (int64_t step = 1; step <= 100000; ++step)
     curve.points.push_back({step, 2 + std::sin(static_cast<double>(step))});
   const std::string svg =
-      line_chart({{"a<b", "c0", true, &curve}}, Axis::linear(0, 100000, false), Axis::linear(0, 3, true));
+      line_chart({{"a<b", "c0", "a<b", &curve}}, Axis::linear(0, 100000, false), Axis::linear(0, 3, true));
   CHECK(svg.size() < 30000);
   CHECK(occurrences(svg, "<circle") == 40);
   CHECK(svg.find("a<b") == std::string::npos);
@@ -77,7 +77,7 @@ TEST_CASE("a chart of a long curve is small and says its values") {
 TEST_CASE("a curve of one point is drawn as a dot") {
   const Curve curve{"loss", {{5, 1.0}}};
   const std::string svg =
-      line_chart({{"run", "c0", false, &curve}}, Axis::linear(0, 5, false), Axis::linear(1, 1, true));
+      line_chart({{"run", "c0", "", &curve}}, Axis::linear(0, 5, false), Axis::linear(1, 1, true));
   CHECK(occurrences(svg, "<circle") == 1);
   const std::size_t path = svg.find("<path class=\"line c0\" d=\"M");
   REQUIRE(path != std::string::npos);
@@ -88,8 +88,9 @@ TEST_CASE("a curve of one point is drawn as a dot") {
 
 TEST_CASE("labels of lines that end together stand below each other") {
   const Curve curve{"loss", {{0, 2.0}, {5, 1.0}}};
-  const std::string svg = line_chart({{"one", "reference", true, &curve}, {"two", "reference", true, &curve}},
-                                     Axis::linear(0, 5, false), Axis::linear(0, 2, true));
+  const std::string svg =
+      line_chart({{"one", "reference", "one", &curve}, {"two", "reference", "two", &curve}},
+                 Axis::linear(0, 5, false), Axis::linear(0, 2, true));
   std::vector<double> heights;
   for (std::size_t at = svg.find("class=\"label\""); at != std::string::npos;
        at = svg.find("class=\"label\"", at + 1))

@@ -109,10 +109,10 @@ TEST_CASE("references are runs that come last, without a configuration") {
   REQUIRE(sources.runs.size() == 3);
   CHECK(sources.runs[0].name == "student");
   CHECK_FALSE(sources.runs[0].is_reference());
-  CHECK(sources.runs[1].name == "curves/student (reference)");
+  CHECK(sources.runs[1].name == "curves/student");
   CHECK(sources.runs[1].is_reference());
   CHECK(sources.runs[1].log.last_step == 9);
-  CHECK(sources.runs[2].name == "exp/student (reference)");
+  CHECK(sources.runs[2].title() == "exp/student (reference)");
 }
 
 TEST_CASE("what is nothing to report is named") {

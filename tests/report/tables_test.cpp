@@ -47,9 +47,9 @@ TEST_CASE("last values stand in a column per run, a dash where there is none") {
       {made_run("a", {{"lr", {{1, 1.0}, {2, 0.25}}}, {"x.loss", {{2, 3.0}}}}), made_reference("ref")});
   CHECK(as_text(table) ==
         "Last values\n"
-        "quantity     a  ref\n"
-        "x.loss       3    -\n"
-        "lr        0.25  0.5\n");
+        "quantity     a  ref (reference)\n"
+        "x.loss       3                -\n"
+        "lr        0.25              0.5\n");
 }
 
 TEST_CASE("scores of a task stand in rows, or in columns where there are many metrics") {

@@ -79,7 +79,7 @@ units   mfcc-39  mfcc   0.4575  60182
         self.assertEqual([run["name"] for run in result["runs"]], ["first", "second"])
         self.assertEqual((result["runs"][0]["step"], result["runs"][0]["steps"]), (40, 40))
         self.assertEqual(result["runs"][0]["last"]["masked.loss"], 2.5)
-        self.assertEqual(result["references"], [{"name": "kept (reference)", "step": 20, "last": {"masked.loss": 4.25}}])
+        self.assertEqual(result["references"], [{"name": "kept", "step": 20, "last": {"masked.loss": 4.25}}])
         self.assertEqual(result["scores"][0]["metrics"], {"pnmi": 0.4575})
 
     def test_page(self):
