@@ -1,0 +1,61 @@
+#include "report/training_log.h"
+
+#include <string_view>
+#include <unordered_map>
+
+#include "base/files.h"
+#include "base/json.h"
+#include "report/text.h"
+
+namespace retort {
+namespace {
+
+class LogBuilder {
+ public:
+  void add_report(const Json& report, int64_t step) {
+    log_.last_step = step;
+    for (const auto& [key, value] : report.items()) {
+      if (key == "step") continue;
+      add_number(key, value, step);
+      if (!value.is_object()) continue;
+      for (const auto& [inner, number] : value.items()) add_number(key + "." + inner, number, step);
+    }
+  }
+
+  TrainingLog take() { return std::move(log_); }
+
+ private:
+  void add_number(const std::string& key, const Json& value, int64_t step) {
+    if (!value.is_number()) return;
+    const auto [found, is_new] = index_.try_emplace(key, log_.curves.size());
+    if (is_new) log_.curves.push_back({printable(key), {}});
+    log_.curves[found->second].points.push_back({step, value.get<double>()});
+  }
+
+  TrainingLog log_;
+  std::unordered_map<std::string, std::size_t> index_;  // of a curve, by its key
+};
+
+}  // namespace
+
+TrainingLog read_training_log(const std::filesystem::path& path) {
+  const std::string text = read_file(path);
+  LogBuilder builder;
+  int64_t line = 0;
+  for (std::size_t begin = 0; begin < text.size(); ++line) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    const Json report = Json::parse(text.begin() + static_cast<std::ptrdiff_t>(begin),
+                                    text.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
+    if (report.is_discarded() && end == text.size()) break;
+    const std::string where = fmt::format("{}:{}", path.string(), line + 1);
+    if (!report.is_object()) fail("{}: is no JSON object; mend the line or remove it", where);
+    builder.add_report(report, json_get<int64_t>(report, "step", where));
+    begin = end + 1;
+  }
+  TrainingLog log = builder.take();
+  if (log.curves.empty())
+    fail("{}: holds no report yet; wait for the first one or leave this run out", path.string());
+  return log;
+}
+
+}  // namespace retort
