@@ -1,6 +1,6 @@
 #include "model/tensors.h"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace retort {
 namespace {
@@ -159,6 +159,10 @@ const char* role_name(TensorRole role) {
 }
 
 }  // namespace
+
+std::string shape_text(const std::vector<int64_t>& shape) {
+  return fmt::format("({})", fmt::join(shape, ","));
+}
 
 int64_t TensorSpec::count() const {
   int64_t product = 1;
