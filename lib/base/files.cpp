@@ -19,6 +19,7 @@ namespace retort {
 namespace {
 
 constexpr std::size_t buffer_bytes = 1 << 20;
+constexpr std::size_t writeback_bytes = 8 << 20;
 
 // Makes a rename in this folder durable. Not every file system can sync a folder; those that cannot need not.
 void sync_folder(const std::filesystem::path& folder) {
@@ -83,17 +84,25 @@ void AtomicFile::write_fully(const char* data, std::size_t bytes, std::uint64_t 
   }
 }
 
+// The disk begins to write while more is computed, so that little is left for fsync to wait for.
+void AtomicFile::append_fully(const char* data, std::size_t bytes) {
+  write_fully(data, bytes, flushed_);
+  flushed_ += bytes;
+  if (flushed_ - under_way_ < writeback_bytes) return;
+  ::sync_file_range(fd_, static_cast<off64_t>(under_way_), static_cast<off64_t>(flushed_ - under_way_),
+                    SYNC_FILE_RANGE_WRITE);
+  under_way_ = flushed_;
+}
+
 void AtomicFile::flush() {
-  write_fully(buffer_.data(), buffer_.size(), flushed_);
-  flushed_ += buffer_.size();
+  append_fully(buffer_.data(), buffer_.size());
   buffer_.clear();
 }
 
 void AtomicFile::write(const void* data, std::size_t bytes) {
   if (buffer_.size() + bytes > buffer_bytes) flush();
   if (bytes > buffer_bytes) {
-    write_fully(static_cast<const char*>(data), bytes, flushed_);
-    flushed_ += bytes;
+    append_fully(static_cast<const char*>(data), bytes);
   } else {
     buffer_.append(static_cast<const char*>(data), bytes);
   }

@@ -29,6 +29,7 @@ class AtomicFile {
 
  private:
   void flush();
+  void append_fully(const char* data, std::size_t bytes);
   void write_fully(const char* data, std::size_t bytes, std::uint64_t offset);
 
   std::filesystem::path path_;
@@ -36,6 +37,7 @@ class AtomicFile {
   int fd_ = -1;
   std::uint64_t written_ = 0;
   std::uint64_t flushed_ = 0;
+  std::uint64_t under_way_ = 0;  // of what was flushed, what is on its way to the disk
   std::string buffer_;
 };
 

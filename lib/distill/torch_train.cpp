@@ -269,7 +269,7 @@ class Trainer {
     ModelWeights student = model_->weights();
     student.provenance = job_.provenance;
     student.provenance["steps"] = recipe_.schedule.steps;
-    write_model(run_.student(), student);
+    write_model(run_.student(), source_of(student));
     log_info("distill", "student written to {}: {} parameters, hash {}", run_.student().string(),
              count_parameters(student.config).backbone, student.hash());
   }

@@ -99,14 +99,14 @@ void verify_features(const ExportOptions& options, const std::filesystem::path& 
 
 void verify(const ExportOptions& options, const ModelWeights& expected,
             const std::filesystem::path& written) {
-  const std::string differs = model_difference(read_model(written), expected);
+  const std::string differs = model_difference(open_model(written), source_of(expected));
   if (!differs.empty()) fail("{}: what was written reads back differently: {}", options.output, differs);
   verify_features(options, written);
 }
 
 void export_to_hf(const ExportOptions& options, const ModelWeights& model) {
   make_model_folder(options.output, [&](const std::filesystem::path& folder) {
-    write_hf_model(folder, model, options.dtype);
+    write_hf_model(folder, source_of(model), options.dtype);
     verify(options, model, folder);
   });
 }
@@ -130,7 +130,7 @@ bool holds_checkpoint(const ExportOptions& options, const ModelWeights& model) {
   if (!is_torch_file(options.output))
     fail("{}: it exists and is no checkpoint; name another output", options.output);
   if (options.overwrite) return false;
-  const std::string differs = model_difference(read_model(options.output), model);
+  const std::string differs = model_difference(open_model(options.output), source_of(model));
   if (!differs.empty())
     fail("{}: it exists and is another model ({}); --overwrite replaces it", options.output, differs);
   return true;
@@ -158,7 +158,8 @@ void run_export(const ExportOptions& options) {
   to_hf ? check_hf_can_hold(model.config, options.model)
         : check_fairseq_can_hold(model.config, options.model);
   model.config.wave_norm = exported_wave_norm(model.config.wave_norm, to_hf);
-  if (to_hf ? holds_model(options.output, model, options.overwrite) : holds_checkpoint(options, model)) {
+  if (to_hf ? holds_model(options.output, source_of(model), options.overwrite)
+            : holds_checkpoint(options, model)) {
     log_info("export", "{} is there already: nothing to do", options.output);
     return;
   }

@@ -7,35 +7,39 @@
 namespace retort {
 namespace {
 
-ModelWeights read_known_format(const Checkpoint& checkpoint) {
+ModelSource open_known_format(const Checkpoint& checkpoint) {
   const PickleValue& root = checkpoint.root();
   if (!root.is_dict()) fail("{}: it holds no dictionary, so it is no checkpoint", checkpoint.where);
   const auto has = [&root](const char* key) { return root.find(key) != nullptr; };
-  if (has("model_weight") && has("model_cfg")) return read_s3prl_upstream(checkpoint);
-  if (has("Distiller") && has("Config")) return read_s3prl_distiller(checkpoint);
-  if (has("model") && (has("cfg") || has("args"))) return read_fairseq(checkpoint);
-  if (has("state_dict")) return read_fithubert(checkpoint);
-  return read_torchaudio(checkpoint);
+  if (has("model_weight") && has("model_cfg")) return open_s3prl_upstream(checkpoint);
+  if (has("Distiller") && has("Config")) return open_s3prl_distiller(checkpoint);
+  if (has("model") && (has("cfg") || has("args"))) return open_fairseq(checkpoint);
+  if (has("state_dict")) return open_fithubert(checkpoint);
+  return open_torchaudio(checkpoint);
 }
 
 }  // namespace
 
-ModelWeights read_checkpoint(const std::filesystem::path& path, const std::filesystem::path& config) {
+ModelSource open_checkpoint(const std::filesystem::path& path, const std::filesystem::path& config) {
   Checkpoint checkpoint{path.string(), std::make_shared<const TorchFile>(path), nullptr};
   if (!config.empty()) checkpoint.config = read_json_or_yaml(config);
-  return read_known_format(checkpoint);
+  return open_known_format(checkpoint);
 }
 
-ModelWeights read_model(const std::filesystem::path& path) {
-  if (std::filesystem::is_directory(path)) return read_model_folder(path);
+ModelSource open_model(const std::filesystem::path& path) {
+  if (std::filesystem::is_directory(path)) return open_model_folder(path);
   if (!std::filesystem::exists(path)) fail("{}: there is no such model folder or checkpoint", path.string());
   if (path.extension() == ".safetensors")
     fail("{}: name the folder that holds it and its config.json", path.string());
-  return read_checkpoint(path, "");
+  return open_checkpoint(path, "");
+}
+
+ModelWeights read_model(const std::filesystem::path& path) {
+  return read_weights(open_model(path));
 }
 
 ModelConfig read_config(const std::filesystem::path& path) {
-  return std::filesystem::is_directory(path) ? read_model_config(path) : read_model(path).config;
+  return std::filesystem::is_directory(path) ? read_model_config(path) : open_model(path).config;
 }
 
 }  // namespace retort

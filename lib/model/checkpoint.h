@@ -3,14 +3,15 @@
 
 #include <filesystem>
 
-#include "model/weights.h"
+#include "model/model_source.h"
 
 namespace retort {
 
 // A model folder, or a checkpoint file that needs no further configuration.
+ModelSource open_model(const std::filesystem::path& path);
 ModelWeights read_model(const std::filesystem::path& path);
 
-// The config alone, which for a folder needs no weights to be read.
+// The config alone; no weights are read.
 ModelConfig read_config(const std::filesystem::path& path);
 
 // A checkpoint file, told apart by what is in it, never by its name:
@@ -20,6 +21,6 @@ ModelConfig read_config(const std::filesystem::path& path);
 //   factory function).
 // Names are mapped to those of model_tensors(); what is left over, or missing, is an Error. What was dropped
 // (heads of other tasks, rows of special symbols) is in provenance. `config` is empty where none is given.
-ModelWeights read_checkpoint(const std::filesystem::path& path, const std::filesystem::path& config);
+ModelSource open_checkpoint(const std::filesystem::path& path, const std::filesystem::path& config);
 
 }  // namespace retort

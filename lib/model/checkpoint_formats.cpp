@@ -141,8 +141,8 @@ void Renaming::add(const std::string& name, SourceTensor tensor) {
     fail("{}: two tensors are {}", checkpoint_.where, name);
 }
 
-ModelWeights Renaming::assemble(ModelConfig config, const std::string& format, Json details) const {
-  ModelWeights model = assemble_model(std::move(config), tensors_, checkpoint_.where);
+ModelSource Renaming::assemble(ModelConfig config, const std::string& format, Json details) const {
+  ModelSource model = checked_source(std::move(config), tensors_, checkpoint_.where);
   details["format"] = format;
   details["file"] = std::filesystem::path(checkpoint_.where).filename().string();
   if (!dropped_.empty()) {

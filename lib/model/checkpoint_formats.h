@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/json.h"
-#include "model/weights.h"
+#include "model/model_source.h"
 #include "store/torch_file.h"
 
 namespace retort {
@@ -45,7 +45,7 @@ class Renaming {
   void add(const std::string& name, SourceTensor tensor);
 
   // The model, with the format and what was dropped in its provenance.
-  ModelWeights assemble(ModelConfig config, const std::string& format, Json details = Json::object()) const;
+  ModelSource assemble(ModelConfig config, const std::string& format, Json details = Json::object()) const;
 
  private:
   const Checkpoint& checkpoint_;
@@ -66,10 +66,10 @@ std::string fairseq_from_canonical(const std::string& canonical, const ModelConf
 // same names.
 ModelConfig config_from_fairseq(const Json& model, const std::string& where);
 
-ModelWeights read_fairseq(const Checkpoint& checkpoint);          // {"model", "cfg" or "args"}
-ModelWeights read_s3prl_upstream(const Checkpoint& checkpoint);   // {"model_weight", "model_cfg", "task_cfg"}
-ModelWeights read_s3prl_distiller(const Checkpoint& checkpoint);  // {"Distiller", "Config"}
-ModelWeights read_fithubert(const Checkpoint& checkpoint);        // {"state_dict"} and a yaml
-ModelWeights read_torchaudio(const Checkpoint& checkpoint);       // tensors alone and a JSON
+ModelSource open_fairseq(const Checkpoint& checkpoint);          // {"model", "cfg" or "args"}
+ModelSource open_s3prl_upstream(const Checkpoint& checkpoint);   // {"model_weight", "model_cfg", "task_cfg"}
+ModelSource open_s3prl_distiller(const Checkpoint& checkpoint);  // {"Distiller", "Config"}
+ModelSource open_fithubert(const Checkpoint& checkpoint);        // {"state_dict"} and a yaml
+ModelSource open_torchaudio(const Checkpoint& checkpoint);       // tensors alone and a JSON
 
 }  // namespace retort

@@ -108,7 +108,7 @@ PredictionHeads upsampled_heads(const Renaming& tensors, const ModelConfig& conf
 
 }  // namespace
 
-ModelWeights read_s3prl_distiller(const Checkpoint& checkpoint) {
+ModelSource open_s3prl_distiller(const Checkpoint& checkpoint) {
   const std::string& where = checkpoint.where;
   const Json whole = plain_json(checkpoint.member("Config"), where);
   const Json distiller = json_get<Json>(whole, "distiller", where);
@@ -125,7 +125,7 @@ ModelWeights read_s3prl_distiller(const Checkpoint& checkpoint) {
   return tensors.assemble(std::move(config), "s3prl-distiller");
 }
 
-ModelWeights read_fithubert(const Checkpoint& checkpoint) {
+ModelSource open_fithubert(const Checkpoint& checkpoint) {
   const std::string& where = checkpoint.where;
   if (!checkpoint.config.is_object())
     fail("{}: a checkpoint of PyTorch Lightning does not say what its model is; give its yaml as --config",

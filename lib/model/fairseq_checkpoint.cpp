@@ -134,8 +134,8 @@ bool is_normalised(const Json& task, ConvNorm norm, const std::string& where) {
 
 // `model`: the config of the encoder; `task`: what says how audio is prepared; `name`: what the checkpoint
 // calls the architecture.
-ModelWeights read_network(Renaming tensors, const Json& model, const Json& task, const std::string& name,
-                          const std::string& format, const std::string& where) {
+ModelSource open_network(Renaming tensors, const Json& model, const Json& task, const std::string& name,
+                         const std::string& format, const std::string& where) {
   ModelConfig config = config_from_fairseq(model, where);
   config.positional = positional_form(tensors);
   if (config.positional == PositionalForm::stacked) {
@@ -261,7 +261,7 @@ ModelConfig config_from_fairseq(const Json& model, const std::string& where) {
   return config;
 }
 
-ModelWeights read_fairseq(const Checkpoint& checkpoint) {
+ModelSource open_fairseq(const Checkpoint& checkpoint) {
   const PickleValue* cfg = checkpoint.root().find("cfg");
   const Json config =
       plain_json(cfg != nullptr && !cfg->is_none() ? *cfg : checkpoint.member("args"), checkpoint.where);
@@ -280,13 +280,13 @@ ModelWeights read_fairseq(const Checkpoint& checkpoint) {
     sections = sections_of(before);
     if (task.is_object() && task.contains("normalize")) sections.task = task;
   }
-  return read_network(std::move(tensors), sections.model, sections.task, name, "fairseq", checkpoint.where);
+  return open_network(std::move(tensors), sections.model, sections.task, name, "fairseq", checkpoint.where);
 }
 
-ModelWeights read_s3prl_upstream(const Checkpoint& checkpoint) {
+ModelSource open_s3prl_upstream(const Checkpoint& checkpoint) {
   const std::string& where = checkpoint.where;
   const Json model = plain_json(checkpoint.member("model_cfg"), where);
-  return read_network(Renaming(checkpoint, checkpoint.member("model_weight")), model,
+  return open_network(Renaming(checkpoint, checkpoint.member("model_weight")), model,
                       plain_json(checkpoint.member("task_cfg"), where),
                       json_get_or<std::string>(model, "_name", "", where), "s3prl", where);
 }

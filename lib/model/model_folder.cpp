@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <set>
 
 #include "base/files.h"
@@ -88,93 +89,107 @@ TensorSource canonical_tensors(const TensorSource& source, const ModelConfig& co
   return found;
 }
 
-// Refuses weights that were changed after retort.json was written beside them.
-void check_stated_hash(const Json& own, const ModelWeights& model, const std::string& where) {
-  const auto stated = json_get_or<std::string>(own, "hash", "", where);
-  if (stated.empty()) return;
-  const std::string actual = model.hash();
-  if (stated != actual)
-    fail("{}: it says that the weights hash to {}, they hash to {}: they were changed", where, stated,
-         actual);
+TensorToWrite laid_out(const std::string& name, const std::vector<int64_t>& shape, const std::string& dtype) {
+  std::size_t bytes = dtype == "f32" ? sizeof(float) : sizeof(uint16_t);
+  for (const int64_t size : shape) bytes *= static_cast<std::size_t>(size);
+  return {name, dtype == "f32" ? "F32" : "F16", shape, nullptr, bytes};
 }
 
-// A tensor's bytes in the type of the file; f32 is borrowed, f16 is made in `storage`.
-TensorToWrite tensor_to_write(const std::string& name, const NamedTensor& tensor, const std::string& dtype,
-                              std::vector<uint16_t>& storage) {
-  if (dtype == "f32")
-    return {name, "F32", tensor.shape, tensor.values.data(), tensor.values.size() * sizeof(float)};
-  storage.reserve(tensor.values.size());
-  for (const float value : tensor.values) storage.push_back(f16_from_f32(value));
-  return {name, "F16", tensor.shape, storage.data(), storage.size() * sizeof(uint16_t)};
+std::vector<uint16_t> to_f16(const std::vector<float>& values) {
+  std::vector<uint16_t> halves(values.size());
+  std::transform(values.begin(), values.end(), halves.begin(), f16_from_f32);
+  return halves;
+}
+
+// Reads one tensor at a time into the file. Returns the model's hash.
+std::string write_weights(const std::filesystem::path& path, const ModelSource& model,
+                          const std::string& dtype) {
+  std::vector<TensorToWrite> layout;
+  for (const auto& [name, tensor] : model.tensors) layout.push_back(laid_out(name, tensor.shape, dtype));
+  // transformers counts the batches that its BatchNorm saw, and misses the count where there is none.
+  const int64_t no_batches = 0;
+  if (model.config.positional == PositionalForm::batch_norm)
+    layout.push_back(
+        {"encoder.pos_conv_embed.batch_norm.num_batches_tracked", "I64", {}, &no_batches, sizeof no_batches});
+  ModelStream stream(model);  // in order of name, as tensors of one type are in the file
+  NamedTensor tensor;
+  std::vector<uint16_t> halves;
+  write_safetensors(path, std::move(layout), [&](const TensorToWrite& place) -> const void* {
+    if (place.data != nullptr) return place.data;
+    tensor = stream.next().second;
+    if (dtype == "f32") return tensor.values.data();
+    halves = to_f16(tensor.values);
+    return halves.data();
+  });
+  return stream.hash();
 }
 
 }  // namespace
 
-ModelWeights read_model_folder(const std::filesystem::path& folder) {
+ModelSource open_model_folder(const std::filesystem::path& folder) {
   ModelConfig config = read_model_config(folder);
-  const TensorSource source = canonical_tensors(open_weights(folder), config, folder.string());
-  ModelWeights model = assemble_model(std::move(config), source, folder.string());
+  TensorSource tensors = canonical_tensors(open_weights(folder), config, folder.string());
+  ModelSource model = checked_source(std::move(config), std::move(tensors), folder.string());
   const std::filesystem::path own_file = folder / "retort.json";
   if (std::filesystem::exists(own_file)) {
     const Json own = read_json(own_file);
     model.provenance = json_get_or(own, "provenance", Json::object(), own_file.string());
-    check_stated_hash(own, model, own_file.string());
+    model.stated_hash = json_get_or<std::string>(own, "hash", "", own_file.string());
   }
   return model;
 }
 
-void write_model(const std::filesystem::path& folder, const ModelWeights& model) {
-  make_folder(folder);
-  write_hf_model(folder, model, "f32");
-  Json own = {{"format", own_format}, {"hash", model.hash()}};
+ModelWeights read_model_folder(const std::filesystem::path& folder) {
+  return read_weights(open_model_folder(folder));
+}
+
+std::string write_model(const std::filesystem::path& folder, const ModelSource& model) {
+  const std::string hash = write_hf_model(folder, model, "f32");
+  Json own = {{"format", own_format}, {"hash", hash}};
   own.update(own_config_json(model.config));
   own["provenance"] = model.provenance;
   write_json(folder / "retort.json", own);
+  return hash;
 }
 
-void write_hf_model(const std::filesystem::path& folder, const ModelWeights& model,
-                    const std::string& dtype) {
+std::string write_hf_model(const std::filesystem::path& folder, const ModelSource& model,
+                           const std::string& dtype) {
   if (dtype != "f32" && dtype != "f16") fail_usage("dtype {} is not one of f32, f16", dtype);
   make_folder(folder);
-  std::vector<std::vector<uint16_t>> storage(model.tensors.size());
-  std::vector<TensorToWrite> tensors;
-  for (const auto& [name, tensor] : model.tensors) {
-    tensors.push_back(tensor_to_write(name, tensor, dtype, storage[tensors.size()]));
-  }
-  // transformers counts the batches that its BatchNorm saw, and misses the count where there is none.
-  const int64_t no_batches = 0;
-  if (model.config.positional == PositionalForm::batch_norm)
-    tensors.push_back(
-        {"encoder.pos_conv_embed.batch_norm.num_batches_tracked", "I64", {}, &no_batches, sizeof no_batches});
-  write_safetensors(folder / "model.safetensors", std::move(tensors));
+  const std::string hash = write_weights(folder / "model.safetensors", model, dtype);
   write_json(folder / "preprocessor_config.json", preprocessor_json(model.config));
   Json config = hf_config_json(model.config);
   config["torch_dtype"] = dtype == "f32" ? "float32" : "float16";
   write_json(folder / "config.json", config);
+  return hash;
 }
 
-std::string model_difference(const ModelWeights& one, const ModelWeights& expected) {
+std::string model_difference(const ModelSource& one, const ModelSource& expected) {
   std::string config = first_difference(hf_config_json(one.config), hf_config_json(expected.config));
   if (config.empty())
     config = first_difference(own_config_json(one.config), own_config_json(expected.config));
   if (!config.empty()) return "config: " + config;
-  for (const auto& [name, tensor] : expected.tensors) {
-    const auto found = one.tensors.find(name);
-    if (found == one.tensors.end()) return fmt::format("tensor {} is missing", name);
-    if (found->second.shape != tensor.shape || found->second.values != tensor.values)
+  for (const auto& [name, tensor] : expected.tensors)
+    if (!one.tensors.contains(name)) return fmt::format("tensor {} is missing", name);
+  ModelStream ours(one), theirs(expected);
+  while (!theirs.done()) {
+    const auto [name, wanted] = theirs.next();
+    auto found = ours.next();
+    while (found.first != name) found = ours.next();  // one that is not expected
+    if (found.second.shape != wanted.shape || found.second.values != wanted.values)
       return fmt::format("tensor {} has other values", name);
   }
   return "";
 }
 
-bool holds_model(const std::filesystem::path& folder, const ModelWeights& expected, bool overwrite) {
+bool holds_model(const std::filesystem::path& folder, const ModelSource& expected, bool overwrite) {
   if (!std::filesystem::exists(folder)) return false;
   if (!std::filesystem::exists(folder / "config.json"))
     fail("{}: it exists and is no model folder; name another output", folder.string());
   if (overwrite) return false;
   std::string differs;
   try {
-    differs = model_difference(read_model_folder(folder), expected);
+    differs = model_difference(open_model_folder(folder), expected);
   } catch (const Error& error) {
     differs = error.what();
   }

@@ -5,7 +5,7 @@
 #include <memory>
 #include <set>
 
-#include "model/weights.h"
+#include "model/model_source.h"
 #include "store/torch_file.h"
 
 namespace retort {

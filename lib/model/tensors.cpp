@@ -1,6 +1,6 @@
 #include "model/tensors.h"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace retort {
 namespace {
@@ -186,6 +186,10 @@ const char* role_name(TensorRole role) {
 }
 
 }  // namespace
+
+std::string shape_text(const std::vector<int64_t>& shape) {
+  return fmt::format("({})", fmt::join(shape, ","));
+}
 
 void MacCount::add(const std::string& component, int64_t count) {
   by_component[component] += count;

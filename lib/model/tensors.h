@@ -23,6 +23,9 @@ struct TensorSpec {
   int64_t count() const;
 };
 
+// "(3,4)".
+std::string shape_text(const std::vector<int64_t>& shape);
+
 // In the order of computation.
 std::vector<TensorSpec> model_tensors(const ModelConfig& config);
 

@@ -63,7 +63,7 @@ ModelConfig config_from_factory(const Json& factory, const std::string& where) {
 
 }  // namespace
 
-ModelWeights read_torchaudio(const Checkpoint& checkpoint) {
+ModelSource open_torchaudio(const Checkpoint& checkpoint) {
   Renaming tensors(checkpoint, checkpoint.root());
   if (!tensors.has_any("encoder.transformer.") && !tensors.has_any("wav2vec2.encoder.transformer."))
     fail("{}: its tensors are of no model known here (fairseq, s3prl, FitHuBERT, torchaudio, WavLM)",

@@ -1,13 +1,14 @@
 // A model in memory, independent of any file format and tensor library.
 #pragma once
 
-#include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "base/hash.h"
 #include "base/json.h"
 #include "model/config.h"
+#include "model/tensors.h"
 
 namespace retort {
 
@@ -27,19 +28,16 @@ struct ModelWeights {
   std::string hash() const;
 };
 
-// A tensor that a file holds, read when it is asked for.
-struct SourceTensor {
-  std::string dtype;  // as safetensors names it
-  std::vector<int64_t> shape;
-  std::function<std::vector<float>()> read;
+// ModelWeights::hash() over tensors that come one at a time, in order of name.
+class ModelHasher {
+ public:
+  explicit ModelHasher(const ModelConfig& config);
+  void add(const std::string& name, const std::vector<int64_t>& shape, const std::vector<float>& values);
+  std::string hex() const { return hasher_.hex(); }
+
+ private:
+  std::map<std::string, TensorRole> counted_;  // the tensors that shape features
+  Hasher hasher_;
 };
-
-// The tensors of a checkpoint by name.
-using TensorSource = std::map<std::string, SourceTensor>;
-
-// Reads the tensors that this config lists. An Error naming, in one line, every tensor that is missing,
-// extra, or of another shape or type, and one naming a tensor with values that are not finite. A missing mask
-// embedding, which only training needs, is tolerated. `where` names the checkpoint.
-ModelWeights assemble_model(ModelConfig config, const TensorSource& source, const std::string& where);
 
 }  // namespace retort

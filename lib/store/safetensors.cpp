@@ -125,6 +125,11 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path
 }
 
 void write_safetensors(const std::filesystem::path& path, std::vector<TensorToWrite> tensors) {
+  write_safetensors(path, std::move(tensors), [](const TensorToWrite& tensor) { return tensor.data; });
+}
+
+void write_safetensors(const std::filesystem::path& path, std::vector<TensorToWrite> tensors,
+                       const std::function<const void*(const TensorToWrite&)>& data_of) {
   const std::string where = path.string();
   std::sort(tensors.begin(), tensors.end(), [&](const TensorToWrite& a, const TensorToWrite& b) {
     const std::size_t size_a = dtype_size(a.dtype, where), size_b = dtype_size(b.dtype, where);
@@ -143,7 +148,7 @@ void write_safetensors(const std::filesystem::path& path, std::vector<TensorToWr
   AtomicFile file(path);
   file.write(&header_bytes, sizeof header_bytes);
   file.write(text);
-  for (const TensorToWrite& tensor : tensors) file.write(tensor.data, tensor.bytes);
+  for (const TensorToWrite& tensor : tensors) file.write(data_of(tensor), tensor.bytes);
   file.commit();
 }
 

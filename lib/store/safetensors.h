@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -36,7 +37,7 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
-// A tensor to be written; `data` must outlive the call.
+// A tensor to be written; `data` must outlive the call that writes it.
 struct TensorToWrite {
   std::string name;
   std::string dtype = "F32";
@@ -48,5 +49,10 @@ struct TensorToWrite {
 // Writes atomically, in the reference writer's order (alignment descending, then name), with metadata
 // {"format":"pt"}.
 void write_safetensors(const std::filesystem::path& path, std::vector<TensorToWrite> tensors);
+
+// The same with bytes that need not be in memory together: asked for of one tensor after another, in the
+// file's order, and used before the next.
+void write_safetensors(const std::filesystem::path& path, std::vector<TensorToWrite> tensors,
+                       const std::function<const void*(const TensorToWrite&)>& data_of);
 
 }  // namespace retort

@@ -66,7 +66,8 @@ int main(int argc, char** argv) try {
   options.threads = std::atoi(argv[4]);
   if (!std::filesystem::exists(options.model)) {
     torch::manual_seed(1);
-    retort::write_model(options.model, retort::HubertModel(retort::ModelConfig())->weights());
+    const retort::ModelWeights weights = retort::HubertModel(retort::ModelConfig())->weights();
+    retort::write_model(options.model, retort::source_of(weights));
   }
   const auto encoder = retort::make_frame_encoder(options);
   const auto waveforms = make_clips(clips, seconds);

@@ -143,8 +143,8 @@ TEST_CASE("windows change nothing that sees no further than their overlap", "[en
   const TemporaryFolder folder;
   const auto file = fs::path(RETORT_FIXTURES) / "parity" / "fithubert";
   const Json about = read_json(file / "variant.json");
-  const ModelWeights reduced = read_checkpoint(file / about["checkpoint"].get<std::string>(),
-                                               file / about["config"].get<std::string>());
+  const ModelSource reduced = open_checkpoint(file / about["checkpoint"].get<std::string>(),
+                                              file / about["config"].get<std::string>());
   write_model(folder.path() / "fithubert", reduced);
   for (const std::string& model :
        {fixture("post").string(), fixture("pre").string(), (folder.path() / "fithubert").string()}) {

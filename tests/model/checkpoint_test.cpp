@@ -179,7 +179,7 @@ TEST_CASE("layers of students have their own names, widths and rates", "[checkpo
       json_get<std::string>(read_json(variant("fithubert") / "variant.json"), "checkpoint", "v");
   const auto yaml = variant("fithubert") /
                     json_get<std::string>(read_json(variant("fithubert") / "variant.json"), "config", "v");
-  const ModelConfig config = read_checkpoint(file, yaml).config;
+  const ModelConfig config = open_checkpoint(file, yaml).config;
   CHECK(config.time_reduction == 2);
   CHECK(layer_hop(parse_layer("enc1", config), config) == 640);
   CHECK(layer_hop(parse_layer("head1", config), config) == 320);

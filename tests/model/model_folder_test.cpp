@@ -71,7 +71,7 @@ TEST_CASE("a written folder reads back equal, with heads and provenance", "[mode
   model.tensors["label_embeddings"] = {{6, 4}, std::vector<float>(24, 0.125f)};
   model.provenance = {{"recipe", "dicehubert"}, {"steps", 7}};
   const TemporaryFolder folder;
-  write_model(folder.path(), model);
+  write_model(folder.path(), source_of(model));
   const ModelWeights back = read_model_folder(folder.path());
   CHECK(back.provenance == model.provenance);
   CHECK(back.config.classes == 6);
@@ -166,10 +166,10 @@ TEST_CASE("a folder without weights, and weights changed behind retort.json, are
   CHECK_THROWS_WITH(read_model_folder(draft.folder.path()),
                     Catch::Contains("no model.safetensors or pytorch_model.bin in it"));
   const TemporaryFolder folder;
-  write_model(folder.path(), draft.source);
+  write_model(folder.path(), source_of(draft.source));
   ModelWeights other = draft.source;
   other.tensors.at("encoder.layer_norm.bias").values[0] += 1;
-  write_hf_model(folder.path(), other, "f32");
+  write_hf_model(folder.path(), source_of(other), "f32");
   CHECK_THROWS_WITH(read_model_folder(folder.path()),
                     Catch::Contains(draft.source.hash()) && Catch::Contains(other.hash()));
 }
