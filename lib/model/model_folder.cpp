@@ -164,10 +164,13 @@ std::string write_hf_model(const std::filesystem::path& folder, const ModelSourc
   return hash;
 }
 
+std::string config_difference(const ModelConfig& one, const ModelConfig& expected) {
+  const std::string difference = first_difference(hf_config_json(one), hf_config_json(expected));
+  return difference.empty() ? first_difference(own_config_json(one), own_config_json(expected)) : difference;
+}
+
 std::string model_difference(const ModelSource& one, const ModelSource& expected) {
-  std::string config = first_difference(hf_config_json(one.config), hf_config_json(expected.config));
-  if (config.empty())
-    config = first_difference(own_config_json(one.config), own_config_json(expected.config));
+  const std::string config = config_difference(one.config, expected.config);
   if (!config.empty()) return "config: " + config;
   for (const auto& [name, tensor] : expected.tensors)
     if (!one.tensors.contains(name)) return fmt::format("tensor {} is missing", name);

@@ -23,6 +23,9 @@ std::string write_model(const std::filesystem::path& folder, const ModelSource& 
 std::string write_hf_model(const std::filesystem::path& folder, const ModelSource& model,
                            const std::string& dtype);
 
+// Says where two configs differ in what a folder holds of them; empty where they do not.
+std::string config_difference(const ModelConfig& one, const ModelConfig& expected);
+
 // Says where two models differ, in config or tensors; empty where they do not.
 std::string model_difference(const ModelSource& one, const ModelSource& expected);
 

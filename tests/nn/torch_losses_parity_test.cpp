@@ -126,7 +126,7 @@ struct Method {
 double check_batch(const Method& method, const Tensors& step, Batch batch, const std::string& expected,
                    at::ScalarType type) {
   const auto read = [&](const std::string& name) {
-    return read_checkpoint(fixture(method.name) / (name + method.extension), method.config);
+    return read_weights(open_checkpoint(fixture(method.name) / (name + method.extension), method.config));
   };
   HubertModel model(read("student"));
   model->eval();
@@ -175,7 +175,7 @@ at::Tensor hubert_loss(HubertModel& model, const Batch& batch, const Tensors& st
 }
 
 std::vector<at::Tensor> teacher_layers(const Batch& batch) {
-  HubertModel teacher(read_checkpoint(fixture("teacher/hubert.ckpt"), {}));
+  HubertModel teacher(read_weights(open_checkpoint(fixture("teacher/hubert.ckpt"), {})));
   teacher->eval();
   teacher->to(batch.waveforms.scalar_type());
   // With gradient, since without it the conv stack knows f32 only; the losses let none through.
