@@ -20,7 +20,8 @@ extern "C" void remember_signal(int signal) {
 void install_stop_handlers() {
   std::signal(SIGINT, remember_signal);
   std::signal(SIGTERM, remember_signal);
-  std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is a write error with a message, not a silent death
+  std::signal(SIGUSR1, remember_signal);  // what batch systems send before the time is up
+  std::signal(SIGPIPE, SIG_IGN);          // a closed pipe is a write error with a message, not a silent death
 }
 
 int stop_signal() {

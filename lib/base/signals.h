@@ -1,9 +1,9 @@
-// Two-phase stopping: SIGINT and SIGTERM set a flag, loops look at it where nothing is half done.
+// Two-phase stopping: SIGINT, SIGTERM and SIGUSR1 set a flag, loops look at it where nothing is half done.
 #pragma once
 
 namespace retort {
 
-// Makes SIGINT and SIGTERM set the flag; a second one of the same kind ends the process at once.
+// Makes SIGINT, SIGTERM and SIGUSR1 set the flag; a second one of the same kind ends the process at once.
 void install_stop_handlers();
 
 // The signal that asked to stop, or 0.

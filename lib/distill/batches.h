@@ -11,16 +11,19 @@
 
 namespace retort {
 
-// A crop of one utterance, on the frame grid of the model.
+// A piece of one utterance, which begins on the frame grid of the model.
 struct Crop {
   std::size_t utterance = 0;  // index into the training set
   int64_t first_frame = 0;    // the crop's first sample is first_frame * hop
+  int64_t samples = 0;        // at 16 kHz
 };
 
-// Crops of the same length.
+// Crops that go through the model together, each padded to the longest.
 struct MicroBatch {
-  int64_t samples = 0;  // of each crop, at 16 kHz
+  int64_t samples = 0;  // of the longest crop
   std::vector<Crop> crops;
+
+  void add(const Crop& crop);
 };
 
 // One update.
@@ -44,6 +47,8 @@ class BatchPlan {
     std::vector<std::size_t> batches;     // indices into sizes_, in the order of their updates
   };
   std::shared_ptr<const Epoch> epoch(int64_t number) const;
+  void divide_into_batches();
+  int64_t used_samples(std::size_t utterance) const { return std::min(samples_[utterance], longest_); }
 
   std::vector<int64_t> samples_;
   BatchOptions options_;
@@ -55,5 +60,8 @@ class BatchPlan {
   mutable std::mutex latest_mutex_;
   mutable std::shared_ptr<const Epoch> latest_;
 };
+
+// Every utterance once, from its beginning up to max_seconds, the longest first: what validation looks at.
+Batch validation_batches(const std::vector<int64_t>& samples, const BatchOptions& options);
 
 }  // namespace retort

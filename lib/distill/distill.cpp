@@ -2,9 +2,10 @@
 
 #include "base/log.h"
 #include "distill/run_folder.h"
-#include "distill/targets.h"
 #include "distill/train.h"
+#include "distill/training_set.h"
 #include "model/checkpoint.h"
+#include "model/model_folder.h"
 #include "model/tensors.h"
 
 namespace retort {
@@ -18,35 +19,186 @@ constexpr bool can_train = false;
 constexpr const char* no_torch =
     "this build has no LibTorch, which training needs; build with -DRETORT_TORCH=ON";
 
+// Everything that a run is made from besides its recipe, as far as it was given.
+struct Inputs {
+  std::optional<ModelWeights> teacher;
+  std::string teacher_hash;
+  std::optional<FrameStore> labels;
+  std::optional<Codebook> codebook;
+  std::optional<ModelWeights> start;
+};
+
+// A label store that has a label for every frame.
+FrameStore open_labels(const std::string& folder) {
+  FrameStore labels = FrameStore::open(folder);
+  if (labels.info().kind != StoreKind::labels) fail("{}: it holds features, not labels", folder);
+  if (labels.info().dedup)
+    fail("{}: runs were written once (--dedup), so they fit no frames; label without it", folder);
+  return labels;
+}
+
 // Labels made from another model, or from another layer than the recipe insists on, would train a wrong
 // student silently.
-void check_labels(const FrameStore& labels, const Recipe& recipe, const std::string& teacher,
-                  const std::string& folder) {
+void check_labels(const FrameStore& labels, const Recipe& recipe, const Inputs& inputs,
+                  const DistillOptions& options, const std::string& folder) {
   const FrameOrigin& origin = labels.info().origin;
-  if (!teacher.empty()) {
-    const std::string hash = read_model(teacher).hash();
-    if (origin.model != hash)
-      fail("{}: labels come from model {}, --teacher {} is {}; label with that teacher", folder, origin.model,
-           teacher, hash);
+  if (!inputs.teacher_hash.empty() && origin.model != inputs.teacher_hash)
+    fail("{}: labels come from model {}, --teacher {} is {}; label with that teacher", folder, origin.model,
+         options.teacher, inputs.teacher_hash);
+  const std::string layer = recipe.label_layer();
+  if (!layer.empty() && origin.layer != layer)
+    fail("{}: labels come from layer {}, the recipe wants {} (label_layer)", folder, origin.layer, layer);
+  if (inputs.codebook && labels.info().codebook != inputs.codebook->hash())
+    fail("{}: labels were made with codebook {}, --codebook {} is {}", folder, labels.info().codebook,
+         options.codebook, inputs.codebook->hash());
+}
+
+void check_codebook(const Codebook& codebook, const Inputs& inputs, const DistillOptions& options) {
+  if (codebook.origin.model != inputs.teacher_hash)
+    fail("{}: the codebook is of model {}, --teacher {} is {}", options.codebook, codebook.origin.model,
+         options.teacher, inputs.teacher_hash);
+}
+
+// What the objective asks for and the command line lacks, or the other way round.
+void check_usage(const DistillOptions& options, const Recipe& recipe) {
+  if (recipe.needs_labels() && options.labels.empty())
+    fail_usage("--labels is missing: recipe {} trains on labels", recipe.name);
+  if (recipe.needs_teacher() && options.teacher.empty())
+    fail_usage("--teacher is missing: recipe {} learns from the teacher itself", recipe.name);
+  const bool by_class = std::holds_alternative<ClassDistillation>(recipe.objective);
+  if (!by_class && !options.codebook.empty())
+    fail_usage("--codebook: recipe {} does not distill classes", recipe.name);
+  if (!by_class && !recipe.needs_labels() && !options.labels.empty())
+    fail_usage("--labels: recipe {} uses none", recipe.name);
+  if (options.validation.empty() && !options.validation_labels.empty())
+    fail_usage("--validation-labels without --validation");
+  if (!options.validation.empty() && options.validation_labels.empty() != options.labels.empty())
+    fail_usage("--validation and --labels: give --validation-labels if, and only if, there are --labels");
+  if (options.new_head && options.init_from.empty()) fail_usage("--new-head without --init-from");
+}
+
+void drop_heads(ModelWeights& weights) {
+  for (const TensorSpec& spec : model_tensors(weights.config))
+    if (spec.role == TensorRole::head) weights.tensors.erase(spec.name);
+}
+
+Inputs read_inputs(const DistillOptions& options, const Recipe& recipe) {
+  Inputs inputs;
+  if (!options.teacher.empty()) {
+    inputs.teacher = read_model(options.teacher);
+    inputs.teacher_hash = inputs.teacher->hash();
   }
-  if (!recipe.label_layer.empty() && origin.layer != recipe.label_layer)
-    fail("{}: labels come from layer {}, the recipe wants {} (label_layer)", folder, origin.layer,
-         recipe.label_layer);
+  if (!options.codebook.empty()) {
+    inputs.codebook = read_codebook(options.codebook);
+    check_codebook(*inputs.codebook, inputs, options);
+  }
+  if (!options.labels.empty()) {
+    inputs.labels = open_labels(options.labels);
+    check_labels(*inputs.labels, recipe, inputs, options, options.labels);
+  }
+  if (!options.init_from.empty()) inputs.start = read_model(options.init_from);
+  if (!recipe.needs_teacher()) inputs.teacher.reset();  // its hash is all that was wanted
+  return inputs;
+}
+
+// How many classes the student is to tell apart; 0 where it learns none.
+int64_t class_count(const Recipe& recipe, const Inputs& inputs) {
+  if (std::holds_alternative<LayerPrediction>(recipe.objective)) return 0;
+  const int64_t of_labels = inputs.labels ? inputs.labels->info().clusters : 0;
+  if (recipe.needs_labels()) return of_labels;
+  const int64_t of_teacher = inputs.codebook ? inputs.codebook->clusters() : inputs.teacher->config.classes;
+  if (of_teacher == 0)
+    fail("--teacher: this model has no class head; give a --codebook of one of its layers");
+  if (of_labels != 0 && of_labels != of_teacher)
+    fail("--labels: they have K = {}, the teacher tells {} classes apart", of_labels, of_teacher);
+  return of_teacher;
+}
+
+// Both must see the same frames.
+void check_frames(const ModelConfig& student, const ModelConfig& teacher) {
+  if (student.stride() != teacher.stride() || student.receptive_field() != teacher.receptive_field())
+    fail("the student's frames (hop {}, {} samples each) are not the teacher's (hop {}, {} samples)",
+         student.stride(), student.receptive_field(), teacher.stride(), teacher.receptive_field());
+  if (teacher.time_reduction > 1)
+    fail("--teacher: a model that reduces time has too few frames to learn from");
+}
+
+void check_predicted_layers(const ModelConfig& student, const ModelConfig& teacher) {
+  for (const int layer : student.prediction.layers)
+    if (layer < 0 || layer > teacher.layers)
+      fail("student.predicted_layers: the teacher has {} layers, so none is number {}", teacher.layers,
+           layer);
+}
+
+// The job, with what the recipe leaves to labels and teacher.
+TrainingJob make_job(const DistillOptions& options, Recipe recipe, const Inputs& inputs) {
+  TrainingJob job;
+  recipe.student.classes = static_cast<int>(class_count(recipe, inputs));
+  if (inputs.teacher) {
+    check_frames(recipe.student, inputs.teacher->config);
+    check_predicted_layers(recipe.student, inputs.teacher->config);
+    recipe.student.prediction.dim = inputs.teacher->config.hidden;
+    recipe.student.prediction.inner = recipe.student.hidden;
+  }
+  if (recipe.student.prediction.layers.empty()) recipe.student.prediction = {};
+  check_model_config(recipe.student, "recipe " + recipe.name);
+  job.recipe = std::move(recipe);
+  job.seed = options.seed;
+  job.threads = options.threads;
+  job.device = options.device;
+  job.start = inputs.start;
+  job.teacher = inputs.teacher;
+  job.codebook = inputs.codebook;
+  if (job.start && options.new_head) drop_heads(*job.start);
+  return job;
+}
+
+TrainingView view_of(const TrainingJob& job) {
+  TrainingView view;
+  view.student = job.recipe.student;
+  if (job.teacher) view.teacher_wave_norm = job.teacher->config.wave_norm;
+  if (const auto* masked = std::get_if<MaskedPrediction>(&job.recipe.objective))
+    view.masking = masked->masking;
+  return view;
+}
+
+Json labels_json(const FrameStore& labels) {
+  return {{"hash", labels.hash()},
+          {"codebook", labels.info().codebook},
+          {"clusters", labels.info().clusters},
+          {"origin", labels.info().origin.to_json()}};
 }
 
 // What a run is made from: two runs are the same if this and the code are.
-Json run_config(const DistillOptions& options, const Recipe& recipe, const Corpus& corpus,
-                const FrameStore& labels, const std::string& start_hash) {
-  return {{"format", "retort-run-1"},
+Json run_config(const DistillOptions& options, const Recipe& recipe, const Inputs& inputs,
+                const Corpus& corpus, const Json& validation) {
+  return {{"format", "retort-run-2"},
           {"recipe", recipe.to_json()},
           {"seed", options.seed},
           {"corpus", corpus.hash()},
-          {"labels",
-           {{"hash", labels.hash()},
-            {"codebook", labels.info().codebook},
-            {"clusters", labels.info().clusters},
-            {"origin", labels.info().origin.to_json()}}},
-          {"init_from", start_hash}};
+          {"teacher", inputs.teacher_hash},
+          {"labels", inputs.labels ? labels_json(*inputs.labels) : Json()},
+          {"codebook", inputs.codebook ? inputs.codebook->hash() : ""},
+          {"init_from", inputs.start ? inputs.start->hash() : ""},
+          {"new_head", options.new_head},
+          {"validation", validation}};
+}
+
+// The set to validate on, if there is one; `config` becomes what the run's config says of it.
+std::unique_ptr<TrainingSet> validation_set(const DistillOptions& options, const TrainingJob& job,
+                                            const Inputs& inputs, Json& config) {
+  if (options.validation.empty()) return nullptr;
+  const Corpus corpus = Corpus::read(options.validation);
+  std::optional<FrameStore> labels;
+  if (inputs.labels) {
+    labels = open_labels(options.validation_labels);
+    if (labels->info().codebook != inputs.labels->info().codebook)
+      fail("{}: labels were made with codebook {}, those to train on with {}", options.validation_labels,
+           labels->info().codebook, inputs.labels->info().codebook);
+  }
+  config = {{"corpus", corpus.hash()}, {"labels", labels ? labels_json(*labels) : Json()}};
+  return std::make_unique<TrainingSet>(corpus, labels ? &*labels : nullptr, view_of(job),
+                                       job.recipe.batch.min_seconds);
 }
 
 }  // namespace
@@ -59,26 +211,27 @@ Recipe resolve_recipe(const DistillOptions& options) {
 }
 
 #ifndef RETORT_WITH_TORCH
-void train(const TrainingJob&, TrainingSet&, const RunFolder&) {
+void train(const TrainingJob&, TrainingSet&, TrainingSet*, const RunFolder&) {
+  fail("{}", no_torch);
+}
+Json validate(const TrainingJob&, TrainingSet&) {
   fail("{}", no_torch);
 }
 #endif
 
 void run_distill(const DistillOptions& options) {
   if (!can_train) fail("{}", no_torch);
-  TrainingJob job;
-  job.recipe = resolve_recipe(options);
+  const Recipe recipe = resolve_recipe(options);
+  check_usage(options, recipe);
   const Corpus corpus = Corpus::read(options.corpus);
-  const FrameStore labels = FrameStore::open(options.labels);
-  check_labels(labels, job.recipe, options.teacher, options.labels);
-  TrainingSet examples(corpus, labels, job.recipe.student, job.recipe.batch);
-  job.recipe.student.classes = static_cast<int>(examples.classes());
-  if (!options.init_from.empty()) job.start = read_model(options.init_from);
-  job.seed = options.seed;
-  job.threads = options.threads;
-  job.device = options.device;
+  const Inputs inputs = read_inputs(options, recipe);
+  TrainingJob job = make_job(options, recipe, inputs);
+  TrainingSet training(corpus, inputs.labels ? &*inputs.labels : nullptr, view_of(job),
+                       job.recipe.batch.min_seconds);
+  Json validation_config;
+  const auto validation = validation_set(options, job, inputs, validation_config);
 
-  const Json config = run_config(options, job.recipe, corpus, labels, job.start ? job.start->hash() : "");
+  const Json config = run_config(options, recipe, inputs, corpus, validation_config);
   const RunFolder run(options.run, config, options.overwrite);
   if (run.finished()) {
     log_info("distill", "{} holds this run's student already: nothing to do", options.run);
@@ -86,13 +239,34 @@ void run_distill(const DistillOptions& options) {
   }
   job.provenance = {{"recipe", job.recipe.name},
                     {"corpus", config["corpus"]},
+                    {"teacher", config["teacher"]},
                     {"labels", config["labels"]},
                     {"seed", options.seed}};
   log_info("distill",
            "{} utterances to train on, {} shorter than batch.min_seconds left out; K = {}; {} parameters",
-           examples.samples().size(), examples.left_out(), examples.classes(),
+           training.samples().size(), training.left_out(), job.recipe.student.classes,
            count_parameters(job.recipe.student).backbone);
-  train(job, examples, run);
+  train(job, training, validation.get(), run);
+}
+
+Json run_validation(const DistillOptions& options) {
+  if (!can_train) fail("{}", no_torch);
+  Recipe recipe = resolve_recipe(options);
+  check_usage(options, recipe);
+  if (options.init_from.empty())
+    fail_usage("--init-from is missing: --validate-only measures a student that is there");
+  const Corpus corpus = Corpus::read(options.corpus);
+  const Inputs inputs = read_inputs(options, recipe);
+  // The student is what it is: its own heads say which layers are compared.
+  recipe.student = inputs.start->config;
+  if (recipe.needs_labels() && recipe.student.classes == 0)
+    fail("{}: this model has no class head to validate", options.init_from);
+  TrainingJob job = make_job(options, recipe, inputs);
+  if (const std::string difference = config_difference(job.recipe.student, inputs.start->config);
+      !difference.empty())
+    fail("{}: its heads do not fit the labels or the teacher: {}", options.init_from, difference);
+  TrainingSet set(corpus, inputs.labels ? &*inputs.labels : nullptr, view_of(job), 0);
+  return validate(job, set);
 }
 
 }  // namespace retort

@@ -1,4 +1,4 @@
-// Trains a student (or a first teacher) on labels of its audio.
+// Trains a student of a teacher (or a first teacher) by a recipe.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +13,15 @@ struct DistillOptions {
   std::string recipe;                  // a built-in name or a .json file
   std::vector<std::string> overrides;  // key=value
   std::string corpus;
-  std::string labels;     // label store
-  std::string teacher;    // model folder that the labels must come from; "" unchecked
-  std::string init_from;  // model folder to start from; "" random
-  std::string run;        // output folder
-  int64_t steps = -1;     // updates; -1: the recipe's
+  std::string teacher;            // model; the labels must come from it
+  std::string labels;             // label store; "" none
+  std::string codebook;           // of a teacher that has no class head; "" none
+  std::string validation;         // corpus; "" none
+  std::string validation_labels;  // label store of that corpus
+  std::string init_from;          // model to start from; "" random
+  bool new_head = false;          // leave the heads of init_from behind
+  std::string run;                // output folder
+  int64_t steps = -1;             // updates; -1: the recipe's
   uint64_t seed = 0;
   int threads = 0;  // 0: all
   std::string device = "cpu";
@@ -28,7 +32,11 @@ struct DistillOptions {
 Recipe resolve_recipe(const DistillOptions& options);
 
 // Trains, or goes on from the newest checkpoint, or has nothing to do. Writes run/config.json, log.jsonl,
-// checkpoints/ and, when done, student/. A signal saves a checkpoint and throws Stopped.
+// checkpoints/, best/ (with a validation corpus) and, when done, student/. A signal saves a checkpoint and
+// throws Stopped.
 void run_distill(const DistillOptions& options);
+
+// The losses of the student `init_from` on `corpus`, term by term, without dropout and without training.
+Json run_validation(const DistillOptions& options);
 
 }  // namespace retort

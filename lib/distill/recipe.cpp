@@ -3,105 +3,138 @@
 #include <algorithm>
 
 #include "distill/builtin_recipes.h"
-#include "model/normalise.h"
+#include "model/shape.h"
 
 namespace retort {
 namespace {
 
-Json student_json(const ModelConfig& config) {
-  Json channels = Json::array(), kernels = Json::array(), strides = Json::array();
-  for (const ConvLayerShape& layer : config.conv) {
-    channels.push_back(layer.channels);
-    kernels.push_back(layer.kernel);
-    strides.push_back(layer.stride);
+// Weights that are not negative, nor all 0.
+void require_weights(const std::string& where,
+                     std::initializer_list<std::pair<const char*, double>> weights) {
+  bool any = false;
+  for (const auto& [name, weight] : weights) {
+    if (weight < 0) fail("{}: loss.{} {} should not be negative", where, name, weight);
+    any = any || weight > 0;
   }
-  return {{"conv_channels", channels},
-          {"conv_kernels", kernels},
-          {"conv_strides", strides},
-          {"conv_norm", config.conv_norm == ConvNorm::group ? "group" : "layer"},
-          {"conv_bias", config.conv_bias},
-          {"hidden", config.hidden},
-          {"layers", config.layers},
-          {"heads", config.heads},
-          {"ffn", config.ffn},
-          {"pos_kernel", config.pos_kernel},
-          {"pos_groups", config.pos_groups},
-          {"pre_norm", config.pre_norm},
-          {"final_dim", config.final_dim},
-          {"hidden_dropout", config.hidden_dropout},
-          {"attention_dropout", config.attention_dropout},
-          {"activation_dropout", config.activation_dropout},
-          {"projection_dropout", config.projection_dropout},
-          {"layerdrop", config.layerdrop},
-          {"wave_norm", config.wave_norm}};
+  if (!any) fail("{}: loss.{} and what goes with it should not all be 0", where, weights.begin()->first);
 }
 
-std::vector<ConvLayerShape> parse_conv(const Json& student, const std::string& where) {
-  const auto channels = json_get<std::vector<int>>(student, "conv_channels", where);
-  const auto kernels = json_get<std::vector<int>>(student, "conv_kernels", where);
-  const auto strides = json_get<std::vector<int>>(student, "conv_strides", where);
-  if (channels.empty() || channels.size() != kernels.size() || channels.size() != strides.size())
-    fail("{}: conv_channels, conv_kernels and conv_strides should have as many entries ({}, {}, {})", where,
-         channels.size(), kernels.size(), strides.size());
-  std::vector<ConvLayerShape> conv;
-  for (std::size_t i = 0; i < channels.size(); ++i) conv.push_back({channels[i], kernels[i], strides[i]});
-  return conv;
+Json masking_json(const MaskingOptions& masking) {
+  return {{"probability", masking.probability}, {"length", masking.length}, {"min_spans", masking.min_spans}};
 }
 
-ModelConfig parse_student(const Json& json, const std::string& where) {
-  ModelConfig config;
-  config.conv = parse_conv(json, where);
-  const auto norm = json_get<std::string>(json, "conv_norm", where);
-  if (norm != "group" && norm != "layer") fail("{}: conv_norm {} should be group or layer", where, norm);
-  config.conv_norm = norm == "group" ? ConvNorm::group : ConvNorm::layer;
-  config.conv_bias = json_get<bool>(json, "conv_bias", where);
-  config.hidden = json_get<int>(json, "hidden", where);
-  config.layers = json_get<int>(json, "layers", where);
-  config.heads = json_get<int>(json, "heads", where);
-  config.ffn = json_get<int>(json, "ffn", where);
-  config.pos_kernel = json_get<int>(json, "pos_kernel", where);
-  config.pos_groups = json_get<int>(json, "pos_groups", where);
-  config.pre_norm = json_get<bool>(json, "pre_norm", where);
-  config.final_dim = json_get<int>(json, "final_dim", where);
-  config.hidden_dropout = json_get<double>(json, "hidden_dropout", where);
-  config.attention_dropout = json_get<double>(json, "attention_dropout", where);
-  config.activation_dropout = json_get<double>(json, "activation_dropout", where);
-  config.projection_dropout = json_get<double>(json, "projection_dropout", where);
-  config.layerdrop = json_get<double>(json, "layerdrop", where);
-  config.wave_norm = json_get<std::string>(json, "wave_norm", where);
-  return config;
+MaskingOptions parse_masking(const Json& json, const std::string& where) {
+  MaskingOptions masking{json_get<double>(json, "probability", where), json_get<int>(json, "length", where),
+                         json_get<int>(json, "min_spans", where)};
+  if (masking.probability < 0 || masking.probability > 1)
+    fail("{}.probability {} should be in [0, 1]", where, masking.probability);
+  if (masking.length < 1) fail("{}.length {} should be at least 1", where, masking.length);
+  return masking;
 }
 
-void check_student(const ModelConfig& student, const std::string& where) {
-  for (const auto& [name, value] : {std::pair{"hidden", student.hidden},
-                                    {"layers", student.layers},
-                                    {"heads", student.heads},
-                                    {"ffn", student.ffn},
-                                    {"pos_kernel", student.pos_kernel},
-                                    {"pos_groups", student.pos_groups},
-                                    {"final_dim", student.final_dim}})
-    if (value < 1) fail("{}: {} {} should be at least 1", where, name, value);
-  if (student.hidden % student.heads != 0)
-    fail("{}: hidden {} is no multiple of heads {}", where, student.hidden, student.heads);
-  if (student.hidden % student.pos_groups != 0)
-    fail("{}: hidden {} is no multiple of pos_groups {}", where, student.hidden, student.pos_groups);
-  if (!is_wave_norm(student.wave_norm))
-    fail("{}: wave_norm {} is none of {}", where, student.wave_norm, known_wave_norms);
-  for (const auto& [name, value] : {std::pair{"hidden_dropout", student.hidden_dropout},
-                                    {"attention_dropout", student.attention_dropout},
-                                    {"activation_dropout", student.activation_dropout},
-                                    {"projection_dropout", student.projection_dropout},
-                                    {"layerdrop", student.layerdrop}})
-    if (value < 0 || value >= 1) fail("{}: {} {} should be in [0, 1)", where, name, value);
+// One objective's name and its part of a recipe's keys.
+template <class T>
+struct ObjectiveFormat;
+
+template <>
+struct ObjectiveFormat<MaskedPrediction> {
+  static constexpr const char* name = "masked_prediction";
+
+  static MaskedPrediction parse(const Json& recipe, const Json& loss, const std::string& where) {
+    MaskedPrediction objective;
+    objective.masked = json_get<double>(loss, "masked", where);
+    objective.unmasked = json_get<double>(loss, "unmasked", where);
+    objective.feature_penalty = json_get<double>(loss, "feature_penalty", where);
+    objective.masking = parse_masking(json_get<Json>(recipe, "masking", where), where + ": masking");
+    objective.label_layer = json_get<std::string>(recipe, "label_layer", where);
+    require_weights(where, {{"masked", objective.masked}, {"unmasked", objective.unmasked}});
+    return objective;
+  }
+
+  static void write(const MaskedPrediction& objective, Json& recipe) {
+    recipe["label_layer"] = objective.label_layer;
+    recipe["loss"] = {{"masked", objective.masked},
+                      {"unmasked", objective.unmasked},
+                      {"feature_penalty", objective.feature_penalty}};
+    recipe["masking"] = masking_json(objective.masking);
+  }
+};
+
+template <>
+struct ObjectiveFormat<LayerPrediction> {
+  static constexpr const char* name = "layer_prediction";
+
+  static LayerPrediction parse(const Json&, const Json& loss, const std::string& where) {
+    LayerPrediction objective;
+    objective.l1 = json_get<double>(loss, "l1", where);
+    objective.squared = json_get<double>(loss, "squared", where);
+    objective.cosine = json_get<double>(loss, "cosine", where);
+    objective.hint_weight = json_get<double>(loss, "hint_weight", where);
+    objective.last_weight = json_get<double>(loss, "last_weight", where);
+    objective.mean_over_layers = json_get<bool>(loss, "mean_over_layers", where);
+    require_weights(where,
+                    {{"l1", objective.l1}, {"squared", objective.squared}, {"cosine", objective.cosine}});
+    require_weights(where, {{"hint_weight", objective.hint_weight}, {"last_weight", objective.last_weight}});
+    return objective;
+  }
+
+  static void write(const LayerPrediction& objective, Json& recipe) {
+    recipe["loss"] = {{"l1", objective.l1},
+                      {"squared", objective.squared},
+                      {"cosine", objective.cosine},
+                      {"hint_weight", objective.hint_weight},
+                      {"last_weight", objective.last_weight},
+                      {"mean_over_layers", objective.mean_over_layers}};
+  }
+};
+
+template <>
+struct ObjectiveFormat<ClassDistillation> {
+  static constexpr const char* name = "class_distillation";
+
+  static ClassDistillation parse(const Json& recipe, const Json& loss, const std::string& where) {
+    ClassDistillation objective;
+    objective.cross_entropy = json_get<double>(loss, "cross_entropy", where);
+    objective.distillation = json_get<double>(loss, "distillation", where);
+    objective.target_class = json_get<double>(loss, "target_class", where);
+    objective.other_classes = json_get<double>(loss, "other_classes", where);
+    objective.temperature = json_get<double>(loss, "temperature", where);
+    objective.codebook_scale = json_get<double>(loss, "codebook_scale", where);
+    objective.label_layer = json_get<std::string>(recipe, "label_layer", where);
+    require_weights(where, {{"cross_entropy", objective.cross_entropy},
+                            {"distillation", objective.distillation},
+                            {"target_class", objective.target_class},
+                            {"other_classes", objective.other_classes}});
+    if (objective.temperature <= 0 || objective.codebook_scale <= 0)
+      fail("{}: loss.temperature and loss.codebook_scale should be above 0", where);
+    return objective;
+  }
+
+  static void write(const ClassDistillation& objective, Json& recipe) {
+    recipe["label_layer"] = objective.label_layer;
+    recipe["loss"] = {
+        {"cross_entropy", objective.cross_entropy}, {"distillation", objective.distillation},
+        {"target_class", objective.target_class},   {"other_classes", objective.other_classes},
+        {"temperature", objective.temperature},     {"codebook_scale", objective.codebook_scale}};
+  }
+};
+
+Objective parse_objective(const Json& recipe, const std::string& where) {
+  const auto name = json_get<std::string>(recipe, "objective", where);
+  const auto loss = json_get<Json>(recipe, "loss", where);
+  const auto parse = [&]<class T>(const T&, Objective& objective) {
+    if (name != ObjectiveFormat<T>::name) return false;
+    objective = ObjectiveFormat<T>::parse(recipe, loss, where);
+    return true;
+  };
+  Objective objective;
+  if (!parse(MaskedPrediction(), objective) && !parse(LayerPrediction(), objective) &&
+      !parse(ClassDistillation(), objective))
+    fail("{}: objective {} should be masked_prediction, layer_prediction or class_distillation", where, name);
+  return objective;
 }
 
 void check_training(const Recipe& recipe, const std::string& where) {
-  if (recipe.loss.masked < 0 || recipe.loss.unmasked < 0 || recipe.loss.masked + recipe.loss.unmasked <= 0)
-    fail("{}: loss.masked and loss.unmasked should not be negative, nor both 0", where);
-  if (recipe.masking.probability < 0 || recipe.masking.probability > 1)
-    fail("{}: masking.probability {} should be in [0, 1]", where, recipe.masking.probability);
-  if (recipe.masking.length < 1)
-    fail("{}: masking.length {} should be at least 1", where, recipe.masking.length);
   if (recipe.optimizer.lr <= 0) fail("{}: optimizer.lr {} should be above 0", where, recipe.optimizer.lr);
   if (recipe.schedule.steps < 0 || recipe.schedule.warmup_steps < 0)
     fail("{}: schedule.steps and schedule.warmup_steps should not be negative", where);
@@ -110,8 +143,22 @@ void check_training(const Recipe& recipe, const std::string& where) {
          recipe.batch.min_seconds);
   if (recipe.batch.seconds <= 0 || recipe.batch.micro_seconds <= 0)
     fail("{}: batch.seconds and batch.micro_seconds should be above 0", where);
-  if (recipe.report_every < 1 || recipe.checkpoint_every < 1)
-    fail("{}: report_every and checkpoint_every should be at least 1", where);
+  if (recipe.report_every < 1 || recipe.validate_every < 1 || recipe.checkpoint_every < 1 ||
+      recipe.keep_checkpoints < 1)
+    fail("{}: report_every, validate_every, checkpoint_every and keep_checkpoints should be at least 1",
+         where);
+}
+
+// What the objective asks of the student's shape.
+void check_student(const Recipe& recipe, const std::string& where) {
+  const ModelConfig& student = recipe.student;
+  const bool predicts_layers = std::holds_alternative<LayerPrediction>(recipe.objective);
+  if (predicts_layers == student.prediction.layers.empty())
+    fail("{}: prediction heads and the objective layer_prediction go together", where);
+  if (std::holds_alternative<MaskedPrediction>(recipe.objective) && !student.mask_embedding)
+    fail("{}: masked_prediction needs student.mask_embedding", where);
+  if (!predicts_layers && student.class_head == ClassHead::cosine && student.final_dim < 1)
+    fail("{}: student.final_dim {} should be at least 1 for a cosine head", where, student.final_dim);
 }
 
 Json* find_key(Json& recipe, const std::string& key) {
@@ -134,37 +181,47 @@ bool same_kind(const Json& old_value, const Json& value) {
 
 }  // namespace
 
+std::string Recipe::label_layer() const {
+  if (const auto* masked = std::get_if<MaskedPrediction>(&objective)) return masked->label_layer;
+  if (const auto* classes = std::get_if<ClassDistillation>(&objective)) return classes->label_layer;
+  return "";
+}
+
 Json Recipe::to_json() const {
-  return {
-      {"name", name},
-      {"paper", paper},
-      {"notes", notes},
-      {"student", student_json(student)},
-      {"label_layer", label_layer},
-      {"feature_grad_mult", feature_grad_mult},
-      {"loss",
-       {{"masked", loss.masked}, {"unmasked", loss.unmasked}, {"feature_penalty", loss.feature_penalty}}},
-      {"masking",
-       {{"probability", masking.probability}, {"length", masking.length}, {"min_spans", masking.min_spans}}},
-      {"optimizer",
-       {{"lr", optimizer.lr},
-        {"beta1", optimizer.beta1},
-        {"beta2", optimizer.beta2},
-        {"eps", optimizer.eps},
-        {"weight_decay", optimizer.weight_decay},
-        {"clip_norm", optimizer.clip_norm}}},
-      {"schedule", {{"steps", schedule.steps}, {"warmup_steps", schedule.warmup_steps}}},
-      {"batch",
-       {{"seconds", batch.seconds},
-        {"micro_seconds", batch.micro_seconds},
-        {"min_seconds", batch.min_seconds},
-        {"max_seconds", batch.max_seconds}}},
-      {"report_every", report_every},
-      {"checkpoint_every", checkpoint_every}};
+  Json json = {{"name", name},
+               {"paper", paper},
+               {"notes", notes},
+               {"student", shape_json(student)},
+               {"copy_from_teacher", copy_from_teacher},
+               {"feature_grad_mult", feature_grad_mult}};
+  std::visit(
+      [&json]<class T>(const T& chosen) {
+        json["objective"] = ObjectiveFormat<T>::name;
+        ObjectiveFormat<T>::write(chosen, json);
+      },
+      objective);
+  json["optimizer"] = {{"lr", optimizer.lr},
+                       {"beta1", optimizer.beta1},
+                       {"beta2", optimizer.beta2},
+                       {"eps", optimizer.eps},
+                       {"weight_decay", optimizer.weight_decay},
+                       {"decay_biases", optimizer.decay_biases},
+                       {"clip_norm", optimizer.clip_norm}};
+  json["schedule"] = {{"steps", schedule.steps}, {"warmup_steps", schedule.warmup_steps}};
+  json["batch"] = {{"seconds", batch.seconds},
+                   {"micro_seconds", batch.micro_seconds},
+                   {"min_seconds", batch.min_seconds},
+                   {"max_seconds", batch.max_seconds},
+                   {"pad", batch.pad}};
+  json["report_every"] = report_every;
+  json["validate_every"] = validate_every;
+  json["checkpoint_every"] = checkpoint_every;
+  json["keep_checkpoints"] = keep_checkpoints;
+  return json;
 }
 
 Recipe parse_recipe(const Json& json, const std::string& where) {
-  const auto section = [&](const char* key) -> Json { return json_get<Json>(json, key, where); };
+  const auto section = [&](const char* key) { return json_get<Json>(json, key, where); };
   const auto number = [&](const char* key, const char* inner) {
     return json_get<double>(section(key), inner, where + ": " + key);
   };
@@ -172,25 +229,28 @@ Recipe parse_recipe(const Json& json, const std::string& where) {
   recipe.name = json_get<std::string>(json, "name", where);
   recipe.paper = json_get<std::string>(json, "paper", where);
   recipe.notes = json_get<std::vector<std::string>>(json, "notes", where);
-  recipe.student = parse_student(section("student"), where + ": student");
-  recipe.label_layer = json_get<std::string>(json, "label_layer", where);
+  recipe.student = parse_shape(section("student"), where + ": student");
+  recipe.copy_from_teacher = json_get<std::vector<std::string>>(json, "copy_from_teacher", where);
   recipe.feature_grad_mult = json_get<double>(json, "feature_grad_mult", where);
-  recipe.loss = {number("loss", "masked"), number("loss", "unmasked"), number("loss", "feature_penalty")};
-  recipe.masking = {number("masking", "probability"), json_get<int>(section("masking"), "length", where),
-                    json_get<int>(section("masking"), "min_spans", where)};
-  recipe.optimizer = {number("optimizer", "lr"),           number("optimizer", "beta1"),
-                      number("optimizer", "beta2"),        number("optimizer", "eps"),
-                      number("optimizer", "weight_decay"), number("optimizer", "clip_norm")};
+  recipe.objective = parse_objective(json, where);
+  recipe.optimizer = {
+      number("optimizer", "lr"),           number("optimizer", "beta1"),
+      number("optimizer", "beta2"),        number("optimizer", "eps"),
+      number("optimizer", "weight_decay"), json_get<bool>(section("optimizer"), "decay_biases", where),
+      number("optimizer", "clip_norm")};
   recipe.schedule = {json_get<int64_t>(section("schedule"), "steps", where),
                      json_get<int64_t>(section("schedule"), "warmup_steps", where)};
   recipe.batch = {number("batch", "seconds"), number("batch", "micro_seconds"),
-                  number("batch", "min_seconds"), number("batch", "max_seconds")};
+                  number("batch", "min_seconds"), number("batch", "max_seconds"),
+                  json_get<bool>(section("batch"), "pad", where)};
   recipe.report_every = json_get<int64_t>(json, "report_every", where);
+  recipe.validate_every = json_get<int64_t>(json, "validate_every", where);
   recipe.checkpoint_every = json_get<int64_t>(json, "checkpoint_every", where);
+  recipe.keep_checkpoints = json_get<int64_t>(json, "keep_checkpoints", where);
   // What was understood is what is written back: a key that is missing there is one nobody reads.
   const std::string unread = first_difference(json, recipe.to_json());
   if (!unread.empty()) fail("{}: unknown or ill-typed key: {}", where, unread);
-  check_student(recipe.student, where + ": student");
+  check_student(recipe, where);
   check_training(recipe, where);
   return recipe;
 }

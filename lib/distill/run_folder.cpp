@@ -1,5 +1,6 @@
 #include "distill/run_folder.h"
 
+#include <algorithm>
 #include <fstream>
 
 #include "base/files.h"
@@ -10,12 +11,17 @@ namespace {
 // A checkpoint is written into state.safetensors; its name appears when it is whole.
 constexpr const char* checkpoint_file = "state.safetensors";
 
-// Whether a folder holds more than the temporary file of a start that was killed.
+// Whether a folder holds more than what a start that was killed leaves.
 bool holds_anything(const std::filesystem::path& folder) {
-  if (!std::filesystem::exists(folder)) return false;
   for (const auto& entry : std::filesystem::directory_iterator(folder))
     if (entry.path().extension() != ".tmp") return true;
   return false;
+}
+
+// Removes all but the lock.
+void remove_run(const std::filesystem::path& folder) {
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    if (entry.path().extension() != ".tmp") std::filesystem::remove_all(entry.path());
 }
 
 std::optional<int64_t> step_of(const std::filesystem::path& folder) {
@@ -27,9 +33,9 @@ std::optional<int64_t> step_of(const std::filesystem::path& folder) {
 }  // namespace
 
 RunFolder::RunFolder(std::filesystem::path folder, const Json& config, bool overwrite)
-    : folder_(std::move(folder)) {
+    : folder_(std::move(folder)), lock_(folder_ / "run") {
   const std::filesystem::path config_path = folder_ / "config.json";
-  if (overwrite) std::filesystem::remove_all(folder_);
+  if (overwrite) remove_run(folder_);
   if (std::filesystem::exists(config_path)) {
     const std::string difference = first_difference(read_json(config_path), config);
     if (!difference.empty())
@@ -51,18 +57,25 @@ std::filesystem::path RunFolder::checkpoint(int64_t step) const {
   return folder_ / "checkpoints" / fmt::format("step-{:08}", step) / checkpoint_file;
 }
 
-std::optional<int64_t> RunFolder::newest_checkpoint() const {
-  std::optional<int64_t> newest;
-  if (!std::filesystem::exists(folder_ / "checkpoints")) return newest;
+std::vector<int64_t> RunFolder::checkpoint_steps() const {
+  std::vector<int64_t> steps;
+  if (!std::filesystem::exists(folder_ / "checkpoints")) return steps;
   for (const auto& entry : std::filesystem::directory_iterator(folder_ / "checkpoints"))
-    if (const auto step = step_of(entry.path()); step && (!newest || *step > *newest)) newest = step;
-  return newest;
+    if (const auto step = step_of(entry.path())) steps.push_back(*step);
+  std::sort(steps.begin(), steps.end());
+  return steps;
 }
 
-void RunFolder::keep_only_checkpoint(int64_t step) const {
-  if (!std::filesystem::exists(folder_ / "checkpoints")) return;
-  for (const auto& entry : std::filesystem::directory_iterator(folder_ / "checkpoints"))
-    if (entry.path() != checkpoint(step).parent_path()) std::filesystem::remove_all(entry.path());
+std::optional<int64_t> RunFolder::newest_checkpoint() const {
+  const std::vector<int64_t> steps = checkpoint_steps();
+  return steps.empty() ? std::nullopt : std::optional(steps.back());
+}
+
+void RunFolder::keep_newest_checkpoints(int64_t count) const {
+  std::vector<int64_t> steps = checkpoint_steps();
+  const auto surplus = std::max<int64_t>(static_cast<int64_t>(steps.size()) - count, 0);
+  for (int64_t i = 0; i < surplus; ++i)
+    std::filesystem::remove_all(checkpoint(steps[static_cast<std::size_t>(i)]).parent_path());
 }
 
 void RunFolder::log(const Json& report) const {
@@ -81,6 +94,24 @@ void RunFolder::cut_log_after(int64_t step) const {
     kept.write(line + "\n");
   }
   kept.commit();
+}
+
+std::optional<double> RunFolder::best_validation() const {
+  std::optional<double> best;
+  if (!std::filesystem::exists(log_path())) return best;
+  for (const std::string& line : read_lines(log_path())) {
+    const Json report = Json::parse(line, nullptr, false);
+    if (!report.is_object() || !report.contains("validation")) continue;
+    const Json& loss = report["validation"]["loss"];
+    if (loss.is_number() && (!best || loss.get<double>() < *best)) best = loss.get<double>();
+  }
+  return best;
+}
+
+std::filesystem::path RunFolder::write_failure(int64_t step, const Json& report) const {
+  const std::filesystem::path path = folder_ / fmt::format("failed-step-{:08}.json", step);
+  write_json(path, report);
+  return path;
 }
 
 }  // namespace retort

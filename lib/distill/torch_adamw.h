@@ -16,9 +16,11 @@ class AdamW {
   AdamW(const torch::nn::Module& module, const OptimizerOptions& options);
 
   void zero_gradients();
+  // All gradients, one after the other; the parameters' own are views of it.
+  at::Tensor gradients() const { return gradient_; }
   // Divides gradients by `examples`, clips their norm, and updates with this learning rate. Returns the norm
-  // before clipping. Decay is decoupled: p -= lr * weight_decay * p on every parameter (fairseq
-  // optim/adam.py).
+  // before clipping; where that is not finite, nothing is updated. Decay is decoupled: p -= lr * weight_decay
+  // * p (fairseq optim/adam.py).
   double step(double lr, double examples);
 
   // Parameters and moments in one safetensors file; load() refuses one that does not fit.
@@ -27,13 +29,21 @@ class AdamW {
   void load(const std::filesystem::path& path, int64_t updates);
 
  private:
+  struct Parameter {
+    std::string name;
+    at::Tensor value, first_moment, second_moment;
+  };
+  // Parameters that share a weight decay, as the fused kernel takes them.
+  struct Group {
+    double weight_decay = 0;
+    std::vector<at::Tensor> values, gradients, first_moments, second_moments, updates;
+  };
+  Group& group_of(const std::string& name);
+
   OptimizerOptions options_;
-  std::vector<std::string> names_;
-  std::vector<at::Tensor> parameters_;
-  std::vector<at::Tensor> gradients_;
-  std::vector<at::Tensor> first_moments_;
-  std::vector<at::Tensor> second_moments_;
-  std::vector<at::Tensor> updates_;
+  std::vector<Parameter> parameters_;
+  std::vector<Group> groups_;
+  at::Tensor gradient_;
 };
 
 }  // namespace retort

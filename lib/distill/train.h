@@ -8,21 +8,28 @@
 #include "base/json.h"
 #include "distill/recipe.h"
 #include "distill/run_folder.h"
-#include "distill/targets.h"
+#include "distill/training_set.h"
 #include "model/weights.h"
+#include "store/codebook.h"
 
 namespace retort {
 
 struct TrainingJob {
-  Recipe recipe;  // student.classes set
+  Recipe recipe;  // its student with classes and the width of its prediction heads
   uint64_t seed = 0;
   int threads = 0;
   std::string device = "cpu";
-  std::optional<ModelWeights> start;  // weights to start from; those of other names or shapes are not used
-  Json provenance = Json::object();   // goes into the student's retort.json
+  std::optional<ModelWeights> start;    // weights to start from; those of other names or shapes are not used
+  std::optional<ModelWeights> teacher;  // where the recipe needs one
+  std::optional<Codebook> codebook;     // of the teacher, in the place of a class head
+  Json provenance = Json::object();     // goes into the student's retort.json
 };
 
-// Trains to the recipe's last step and writes run.student().
-void train(const TrainingJob& job, TrainingSet& examples, const RunFolder& run);
+// Trains to the recipe's last step and writes run.student(), and run.best() where there is a validation set.
+void train(const TrainingJob& job, TrainingSet& training, TrainingSet* validation, const RunFolder& run);
+
+// The losses of job.start, which must be the recipe's whole student, on every utterance: term by term,
+// without dropout; "loss" is what training would lower.
+Json validate(const TrainingJob& job, TrainingSet& set);
 
 }  // namespace retort

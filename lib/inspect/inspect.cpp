@@ -6,6 +6,7 @@
 #include "base/files.h"
 #include "corpus/corpus.h"
 #include "model/checkpoint.h"
+#include "model/shape.h"
 #include "model/tensors.h"
 #include "store/codebook.h"
 #include "store/frame_store.h"
@@ -112,6 +113,31 @@ Json describe_model(const std::filesystem::path& path) {
   return json;
 }
 
+// A recipe leaves the sizes of its heads to teacher and labels; these are HuBERT Base's.
+constexpr int usual_teacher_width = 768;
+constexpr int usual_classes = 500;
+
+Json describe_recipe(const std::filesystem::path& path) {
+  const Json recipe = read_json(path);
+  ModelConfig student = parse_shape(recipe.at("student"), path.string() + ": student");
+  Json assumed = Json::object();
+  if (!student.prediction.layers.empty()) {
+    student.prediction.dim = usual_teacher_width;
+    student.prediction.inner = student.hidden;
+    assumed["teacher_width"] = usual_teacher_width;
+  } else {
+    student.classes = usual_classes;
+    assumed["classes"] = usual_classes;
+  }
+  const ParameterCount parameters = count_parameters(student);
+  return {{"name", recipe.value("name", Json())},
+          {"objective", recipe.at("objective")},
+          {"parameters", parameters.backbone},
+          {"parameters_with_heads", parameters.total},
+          {"assumed", assumed},
+          {"by_role", parameters.by_role}};
+}
+
 Json model_made_from(const std::filesystem::path& path) {
   return read_model(path).provenance;
 }
@@ -186,6 +212,10 @@ bool is_json_with(const std::filesystem::path& path, const char* key) {
   return json.is_object() && json.contains(key);
 }
 
+bool is_recipe(const std::filesystem::path& path) {
+  return is_json_with(path, "student") && is_json_with(path, "objective");
+}
+
 template <class Describe>
 std::vector<std::string> check_by(const Describe& describe, const std::filesystem::path& path) {
   return problem_of([&] { describe(path); });
@@ -210,6 +240,8 @@ const std::vector<Kind>& kinds() {
        [](const Path& p) { return check_by(describe_npy, p); }, nothing},
       {"safetensors", [](const Path& p) { return p.extension() == ".safetensors"; }, describe_safetensors,
        [](const Path& p) { return check_by(describe_safetensors, p); }, nothing},
+      {"recipe", is_recipe, describe_recipe, [](const Path& p) { return check_by(describe_recipe, p); },
+       nothing},
       {"result", [](const Path& p) { return is_json_with(p, "task"); }, describe_result,
        [](const Path& p) { return check_by(describe_result, p); }, result_made_from},
   };
@@ -222,8 +254,9 @@ const Kind& kind_of(const std::filesystem::path& path) {
   for (const Kind& kind : kinds())
     if (kind.is(path)) return kind;
   fail(
-      "{}: is no artifact that is known here (corpus, frame store, Kaldi table, codebook, model, run, .npy, "
-      ".safetensors, result)",
+      "{}: is no artifact that is known here (corpus, frame store, Kaldi table, codebook, model, run, "
+      "recipe, "
+      ".npy, .safetensors, result)",
       path.string());
 }
 

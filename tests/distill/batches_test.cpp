@@ -59,7 +59,8 @@ TEST_CASE("batches keep to their seconds, crops to their utterance and to the fr
       CHECK(micro.samples * static_cast<int64_t>(micro.crops.size()) <= static_cast<int64_t>(50 * 16000));
       for (const Crop& crop : micro.crops) {
         CHECK(crop.first_frame >= 0);
-        CHECK(crop.first_frame * hop + micro.samples <= lengths[crop.utterance]);
+        CHECK(crop.samples == micro.samples);
+        CHECK(crop.first_frame * hop + crop.samples <= lengths[crop.utterance]);
       }
     }
     CHECK(samples <= 200 * 16000);
@@ -82,6 +83,45 @@ TEST_CASE("a step's batch follows from the seed alone, in any order of asking") 
     different += ids(plan.batch(step)) != ids(other.batch(step));
   }
   CHECK(different > 30);
+}
+
+TEST_CASE("padded batches keep whole utterances and to the same seconds") {
+  const auto lengths = some_lengths(300);
+  BatchOptions batch = options(200, 50);
+  batch.pad = true;
+  const BatchPlan plan(lengths, batch, hop, 4);
+  const auto longest = static_cast<int64_t>(batch.max_seconds * 16000);
+  for (int64_t step = 0; step < plan.batches_per_epoch(); ++step) {
+    int64_t samples = 0;
+    for (const MicroBatch& micro : plan.batch(step)) {
+      CHECK(micro.samples * static_cast<int64_t>(micro.crops.size()) <= static_cast<int64_t>(50 * 16000));
+      int64_t widest = 0;
+      for (const Crop& crop : micro.crops) {
+        CHECK(crop.samples == std::min(lengths[crop.utterance], longest));
+        CHECK(crop.first_frame * hop + crop.samples <= lengths[crop.utterance]);
+        widest = std::max(widest, crop.samples);
+        samples += crop.samples;
+      }
+      CHECK(micro.samples == widest);
+    }
+    CHECK(samples <= 200 * 16000);
+  }
+}
+
+TEST_CASE("validation sees the beginning of every utterance once") {
+  const auto lengths = some_lengths(100);
+  const BatchOptions batch = options(200, 50);
+  std::set<std::size_t> seen;
+  for (const MicroBatch& micro : validation_batches(lengths, batch)) {
+    CHECK(micro.samples * static_cast<int64_t>(micro.crops.size()) <= static_cast<int64_t>(50 * 16000));
+    for (const Crop& crop : micro.crops) {
+      CHECK(crop.first_frame == 0);
+      CHECK(crop.samples ==
+            std::min(lengths[crop.utterance], static_cast<int64_t>(batch.max_seconds * 16000)));
+      CHECK(seen.insert(crop.utterance).second);
+    }
+  }
+  CHECK(seen.size() == lengths.size());
 }
 
 TEST_CASE("a training set without utterances is refused") {

@@ -7,7 +7,8 @@
 using namespace retort;
 
 TEST_CASE("every built-in recipe parses to what it says") {
-  REQUIRE(builtin_recipes() == std::vector<std::string>{"dicehubert", "hubert"});
+  REQUIRE(builtin_recipes() == std::vector<std::string>{"dicehubert", "distilhubert", "dkd-lstm",
+                                                        "dkd-lstm-streaming", "fithubert", "hubert"});
   for (const std::string& name : builtin_recipes()) {
     const Json json = read_recipe(name);
     CAPTURE(name);
@@ -17,8 +18,29 @@ TEST_CASE("every built-in recipe parses to what it says") {
 }
 
 TEST_CASE("the built-in students have the published sizes") {
-  CHECK(count_parameters(parse_recipe(read_recipe("hubert"), "hubert").student).backbone == 94371712);
-  CHECK(count_parameters(parse_recipe(read_recipe("dicehubert"), "dicehubert").student).backbone == 26873344);
+  for (const auto& [name, parameters] : {std::pair{"hubert", 94371712},
+                                         {"dicehubert", 26873344},
+                                         {"distilhubert", 23491200},
+                                         {"fithubert", 21200096},
+                                         {"dkd-lstm", 17595392}}) {
+    CAPTURE(name);
+    CHECK(count_parameters(parse_recipe(read_recipe(name), name).student).backbone == parameters);
+  }
+}
+
+TEST_CASE("prediction heads of a teacher as wide as HuBERT Base count as published") {
+  const auto with_heads = [](const char* name, const char* layers) {
+    Json json = read_recipe(name);
+    apply_override(json, fmt::format("student.predicted_layers={}", layers));
+    ModelConfig student = parse_recipe(json, name).student;
+    student.prediction.dim = 768;
+    student.prediction.inner = student.hidden;
+    return count_parameters(student).total;
+  };
+  CHECK(with_heads("distilhubert", "[4,12]") == 25853568);
+  CHECK(with_heads("distilhubert", "[4,8,12]") == 27034752);
+  // The published 22,492,064 hold another upsampler, which no computation uses.
+  CHECK(with_heads("fithubert", "[12]") == 22492064 - (480 * 480 * 2 + 480));
 }
 
 TEST_CASE("an override replaces one value and keeps its kind") {
@@ -31,7 +53,7 @@ TEST_CASE("an override replaces one value and keeps its kind") {
   CHECK(recipe.student.hidden == 144);
   CHECK(recipe.student.conv[6].channels == 64);
   CHECK(recipe.optimizer.lr == 1.0);
-  CHECK(recipe.label_layer == "enc9");
+  CHECK(recipe.label_layer() == "enc9");
 }
 
 TEST_CASE("an override that makes no sense is refused") {
@@ -46,6 +68,19 @@ TEST_CASE("an override that makes no sense is refused") {
 }
 
 TEST_CASE("a recipe with an unknown, missing or impossible value is refused") {
+  for (const auto& [name, assignment] : {std::pair{"hubert", "student.mask_embedding=false"},
+                                         {"hubert", "student.prediction_heads=split"},
+                                         {"hubert", "objective=layers"},
+                                         {"distilhubert", "student.predicted_layers=[]"},
+                                         {"distilhubert", "loss.l1=-1"},
+                                         {"dkd-lstm", "loss.temperature=0"},
+                                         {"dkd-lstm", "student.lstm_hidden=0"},
+                                         {"dkd-lstm", "student.class_head=cosine"}}) {
+    Json json = read_recipe(name);
+    apply_override(json, assignment);
+    CAPTURE(name, assignment);
+    CHECK_THROWS_AS(parse_recipe(json, "r"), Error);
+  }
   const Json good = read_recipe("hubert");
   Json extra = good;
   extra["student"]["colour"] = 1;

@@ -48,6 +48,30 @@ TEST_CASE("AdamW follows its formula, and its state survives a file") {
   }
 }
 
+TEST_CASE("an update shows in the parameters' versions, and biases may be left from decay") {
+  OptimizerOptions options;
+  options.weight_decay = 0.5;
+  options.decay_biases = false;
+  torch::nn::Linear module(2, 2);
+  AdamW optimizer(*module, options);
+  const auto version = module->weight._version();
+  const at::Tensor weight = module->weight.detach().clone(), bias = module->bias.detach().clone();
+  optimizer.zero_gradients();
+  optimizer.step(0.1, 1.0);
+  CHECK(module->weight._version() > version);
+  CHECK(module->weight.allclose(weight * 0.95));
+  CHECK(module->bias.equal(bias));
+}
+
+TEST_CASE("a gradient that is not finite changes nothing") {
+  torch::nn::Linear module(2, 1);
+  AdamW optimizer(*module, OptimizerOptions());
+  const at::Tensor weight = module->weight.detach().clone();
+  module(torch::full({1, 2}, INFINITY)).sum().backward();
+  CHECK_FALSE(std::isfinite(optimizer.step(0.1, 1.0)));
+  CHECK(module->weight.equal(weight));
+}
+
 TEST_CASE("the gradient is clipped by its norm, which is reported unclipped") {
   OptimizerOptions options;
   options.clip_norm = 1;

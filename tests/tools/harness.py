@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 BIN = Path(os.environ.get("RETORT_BIN", "build/bin")).resolve()
 WITH_TORCH = os.environ.get("RETORT_WITH_TORCH", "1") == "1"
-FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
+ROOT = Path(__file__).resolve().parent.parent.parent
+FIXTURES = ROOT / "tests" / "fixtures"
 
 needs_torch = unittest.skipUnless(WITH_TORCH, "this build has no LibTorch")
 

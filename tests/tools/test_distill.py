@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
 
-from harness import BIN, ToolTest, needs_torch, tone, write_wav
+from harness import BIN, FIXTURES, ToolTest, needs_torch, tone, write_wav
+from small_models import read_tensors
 
 SMALL = ["student.conv_channels=[8,8,8,8,8,8,8]", "student.hidden=16", "student.layers=2", "student.heads=2",
          "student.ffn=32", "student.pos_kernel=8", "student.pos_groups=2", "student.final_dim=8", "batch.seconds=4",
@@ -136,7 +138,7 @@ class DistillTest(ToolTest):
                       "--dedup")
         self.fails(1, "--dedup", *self.command("x", labels="short"))
         self.succeeds("retort-extract", "--model", "mfcc", "corpus.jsonl", "-o", "feats")
-        self.fails(1, "holds features", *self.command("x", labels="feats"))
+        self.fails(1, "feats: it holds features", *self.command("x", labels="feats"))
 
     def test_a_full_disk_leaves_no_student_and_a_run_that_goes_on(self):
         self.fails_on_a_full_disk(4096, "x/", *self.command("x"))
@@ -149,7 +151,7 @@ class DistillTest(ToolTest):
         self.fails(2, "no such recipe", *self.command("x", recipe="hubrt"))
         self.fails(2, "no value called student.hiden", *self.command("x", values=["student.hiden=3"]))
         self.fails(2, "cannot replace it", *self.command("x", values=["student.hidden=wide"]))
-        self.fails(2, "--labels is required", "retort-distill", "--recipe", "hubert", "corpus.jsonl", "-o", "x")
+        self.fails(2, "--labels is missing", "retort-distill", "--recipe", "hubert", "corpus.jsonl", "-o", "x")
         self.fails(1, "no multiple of heads", *self.command("x", values=["student.heads=3"]))
         self.fails(1, "no such corpus file", "retort-distill", "--recipe", "hubert", "--labels", "labels", "none.jsonl", "-o", "x")
         self.fails(1, "no utterance is left", *self.command("x", values=["batch.min_seconds=60", "batch.max_seconds=60"]))
@@ -161,3 +163,168 @@ class DistillTest(ToolTest):
         self.assertEqual(values["student"]["hidden"], 192)
         self.assertEqual(values["optimizer"]["beta2"], 0.98)
         self.assertIn("arXiv 2507.02911", values["paper"])
+
+
+SMALL_BATCHES = ["batch.seconds=8", "batch.micro_seconds=6", "batch.min_seconds=1", "batch.max_seconds=4",
+                 "schedule.warmup_steps=4", "optimizer.lr=0.002", "report_every=5", "checkpoint_every=10",
+                 "validate_every=10"]
+SMALL_TRANSFORMER = ["student.conv_channels=[8,8,8,8,8,8,8]", "student.hidden=16", "student.heads=2", "student.ffn=32",
+                     "student.pos_kernel=8", "student.pos_groups=2"]
+METHODS = {
+    "distilhubert": [*SMALL_TRANSFORMER, "student.predicted_layers=[1,2]"],
+    "fithubert": [*SMALL_TRANSFORMER, "student.conv_channels=[8,8,8,8,8,8,8,8,8]", "student.layers=2",
+                  "student.predicted_layers=[1,2]"],
+    "dkd-lstm": ["student.conv_channels=[8,8,8,8,8,8,8]", "student.layers=2", "student.lstm_hidden=12"],
+    "dkd-lstm-streaming": ["student.conv_channels=[8,8,8,8,8,8,8]", "student.layers=2", "student.lstm_hidden=12"],
+}
+
+
+@needs_torch
+class MethodsTest(ToolTest):
+    """Recipes that learn from the teacher itself, which is a small HuBERT trained on MFCC labels."""
+
+    def setUp(self):
+        super().setUp()
+        for i in range(8):
+            write_wav(self.folder / "wav" / f"u{i}.wav", tone(1.2 + 0.3 * i, 150 + 60 * i))
+        self.succeeds("retort-prepare", "wav", "-o", "corpus.jsonl")
+        self.succeeds("retort-cluster", "-k", 6, "--model", "mfcc", "corpus.jsonl", "-o", "mfcc")
+        self.succeeds("retort-label", "--codebook", "mfcc", "--model", "mfcc", "corpus.jsonl", "-o", "mfcc-labels")
+        self.succeeds("retort-distill", "--recipe", "hubert", "--labels", "mfcc-labels", "corpus.jsonl", "-o", "teacher",
+                      "--steps", 10, "--threads", 1, *overrides(SMALL))
+        self.teacher = "teacher/student"
+
+    def command(self, recipe, run, *more, steps=25, values=()):
+        return ["retort-distill", "--recipe", recipe, "--teacher", self.teacher, "corpus.jsonl", "-o", run,
+                "--steps", steps, "--threads", 1, *overrides([*METHODS[recipe], *SMALL_BATCHES, *values]), *more]
+
+    def log(self, run):
+        return [json.loads(line) for line in (self.folder / run / "log.jsonl").read_text().splitlines()]
+
+    def make_codebook(self):
+        self.succeeds("retort-cluster", "-k", 5, "--model", self.teacher, "--layer", "enc2", "corpus.jsonl",
+                      "-o", "codebook")
+        self.succeeds("retort-label", "--codebook", "codebook", "--model", self.teacher, "corpus.jsonl", "-o", "units")
+
+    def test_each_learns_and_its_student_is_a_model(self):
+        for recipe, terms in [("distilhubert", ["l1", "cosine"]), ("fithubert", ["squared"]),
+                              ("dkd-lstm", ["cross_entropy", "target_class", "other_classes", "accuracy"]),
+                              ("dkd-lstm-streaming", ["cross_entropy", "agreement"])]:
+            with self.subTest(recipe):
+                self.succeeds(*self.command(recipe, recipe, steps=60))
+                log = self.log(recipe)
+                self.assertLess(log[-1]["loss"], log[0]["loss"])
+                self.assertGreater(log[0]["pad_share"], 0)
+                for term in terms:
+                    self.assertIn(term, log[0])
+                student = f"{recipe}/student"
+                self.succeeds("retort-inspect", "--check", student)
+                self.succeeds("retort-extract", "--model", student, "--layer", "all", "corpus.jsonl", "-o", f"{recipe}/f")
+
+    def test_validation_is_reported_and_repeated_by_validate_only(self):
+        for recipe in ["distilhubert", "fithubert", "dkd-lstm"]:
+            with self.subTest(recipe):
+                self.succeeds(*self.command(recipe, recipe, "--validation", "corpus.jsonl", steps=20))
+                reported = [line["validation"] for line in self.log(recipe) if "validation" in line]
+                self.assertEqual(len(reported), 2)
+                measured = json.loads(self.succeeds(*self.command(
+                    recipe, "unused", "--init-from", f"{recipe}/student", "--validate-only")).out)
+                self.assertEqual(set(measured), set(reported[-1]))
+                for term in set(measured) - {"spread"}:
+                    if isinstance(measured[term], float):
+                        self.assertAlmostEqual(measured[term], reported[-1][term], delta=1e-4 * abs(measured[term]))
+                best = min(range(2), key=lambda i: reported[i]["loss"])
+                made = self.read_json(f"{recipe}/best/retort.json")["provenance"]
+                self.assertEqual(made["steps"], [10, 20][best])
+                self.leaves_nothing("unused")
+
+    def test_resumed_is_as_unbroken(self):
+        for recipe in ["distilhubert", "dkd-lstm"]:
+            with self.subTest(recipe):
+                self.succeeds(*self.command(recipe, "whole", "--overwrite", "--validation", "corpus.jsonl", steps=40))
+                command = self.command(recipe, "broken", "--validation", "corpus.jsonl", steps=40)
+                process = subprocess.Popen([str(BIN / command[0]), *map(str, command[1:])], cwd=self.folder,
+                                           stderr=subprocess.DEVNULL)
+                while not list((self.folder / "broken/checkpoints").glob("step-*/state.safetensors")):
+                    self.assertIsNone(process.poll())
+                    time.sleep(0.01)
+                os.kill(process.pid, signal.SIGUSR1)
+                self.assertEqual(process.wait(), 128 + signal.SIGUSR1)
+                self.succeeds(*command)
+                for folder in ["student", "best"]:
+                    self.assertEqual(self.bytes_of(f"whole/{folder}"), self.bytes_of(f"broken/{folder}"))
+                shutil.rmtree(self.folder / "broken")
+
+    def test_classes_by_labels_and_by_codebook(self):
+        self.make_codebook()
+        self.succeeds(*self.command("dkd-lstm", "run", "--codebook", "codebook", "--labels", "units"))
+        self.succeeds(*self.command("dkd-lstm", "same", "--codebook", "codebook"))
+        # A codebook's most likely class is the nearest centroid, which is the label.
+        self.assertEqual(self.bytes_of("run/student")["model.safetensors"],
+                         self.bytes_of("same/student")["model.safetensors"])
+        self.assertEqual(json.loads(self.succeeds("retort-inspect", "--json", "run/student").out)["classes"], 5)
+        self.fails(1, "K = 5, the teacher tells 6", *self.command("dkd-lstm", "x", "--labels", "units"))
+        self.fails(1, "labels come from model", *self.command("dkd-lstm", "x", "--labels", "mfcc-labels"))
+        self.fails(1, "the codebook is of model mfcc", *self.command("dkd-lstm", "x", "--codebook", "mfcc"))
+        self.leaves_nothing("x")
+
+    def test_start_of_a_student(self):
+        self.succeeds(*self.command("distilhubert", "run", steps=0))
+        teacher, student = (read_tensors(self.folder / name / "model.safetensors")
+                            for name in ("teacher/student", "run/student"))
+        copied = [name for name in student if student[name] == teacher.get(name)]
+        for beginning in ["feature_extractor.", "feature_projection.projection.", "encoder.pos_conv_embed.",
+                          "encoder.layers.0.", "encoder.layers.1."]:
+            self.assertEqual([name for name in student if name.startswith(beginning)],
+                             [name for name in copied if name.startswith(beginning)])
+        self.assertNotIn("encoder.layers.2", " ".join(student))
+        self.fails(1, "has another shape", *self.command("distilhubert", "x", values=["student.ffn=24"]))
+        self.succeeds(*self.command("distilhubert", "ended", steps=20))
+        started = self.command("distilhubert", "warm", "--init-from", "ended/student", steps=0)
+        self.succeeds(*started)
+        self.assertEqual(self.bytes_of("warm/student")["model.safetensors"],
+                         self.bytes_of("ended/student")["model.safetensors"])
+        self.succeeds(*started, "--new-head", "--overwrite")
+        ended, warm = (read_tensors(self.folder / name / "model.safetensors") for name in ("ended/student", "warm/student"))
+        differing = [name for name in warm if warm[name] != ended[name]]
+        self.assertTrue(differing)
+        self.assertTrue(all(name.startswith("heads.") for name in differing), differing)
+
+    def test_a_loss_that_is_not_finite_names_its_utterances(self):
+        self.fails(1, "not finite at update", *self.command("distilhubert", "x", values=["optimizer.lr=1e30"]))
+        (report,) = (self.folder / "x").glob("failed-step-*.json")
+        failure = json.loads(report.read_text())
+        ids = [name for batch in failure["micro_batches"] for name in batch["utterances"]]
+        self.assertTrue(ids)
+        self.assertTrue(set(ids) <= {f"u{i}" for i in range(8)})
+        self.leaves_nothing("x/student")
+
+    def test_two_processes_on_one_run(self):
+        command = self.command("distilhubert", "run", steps=100000)
+        process = subprocess.Popen([str(BIN / command[0]), *map(str, command[1:])], cwd=self.folder,
+                                   stderr=subprocess.DEVNULL)
+        try:
+            while not (self.folder / "run/log.jsonl").exists():
+                self.assertIsNone(process.poll())
+                time.sleep(0.01)
+            self.fails(1, "another process is writing it", *command)
+        finally:
+            process.kill()
+            process.wait()
+
+    def test_wrong_usage(self):
+        plain = ["retort-distill", "corpus.jsonl", "-o", "x", "--recipe"]
+        self.fails(2, "--teacher is missing", *plain, "distilhubert")
+        self.fails(2, "--labels is missing", *plain, "hubert")
+        self.fails(2, "distilhubert uses none", *self.command("distilhubert", "x", "--labels", "mfcc-labels"))
+        self.fails(2, "does not distill classes", *self.command("fithubert", "x", "--codebook", "mfcc"))
+        self.fails(2, "--init-from is missing", *self.command("distilhubert", "x", "--validate-only"))
+        self.fails(2, "--new-head without", *self.command("distilhubert", "x", "--new-head"))
+        self.fails(2, "--validation-labels without", *self.command("dkd-lstm", "x", "--validation-labels", "mfcc-labels"))
+        self.fails(2, "--output is missing", "retort-distill", "--recipe", "distilhubert", "--teacher", self.teacher,
+                   "corpus.jsonl")
+        self.fails(1, "has 2 layers, so none is number 3",
+                   *self.command("distilhubert", "x", values=["student.predicted_layers=[1,3]"]))
+        self.fails(1, "has no class head", "retort-distill", "--recipe", "dkd-lstm", "--teacher", FIXTURES / "model" / "post",
+                   "corpus.jsonl", "-o", "x", *overrides(METHODS["dkd-lstm"]))
+        self.leaves_nothing("x")

@@ -2,7 +2,7 @@
 
 import json
 
-from harness import FIXTURES, ToolTest, tone, write_wav
+from harness import FIXTURES, ROOT, ToolTest, tone, write_wav
 
 
 class StoreTest(ToolTest):
@@ -56,6 +56,18 @@ class InspectTest(StoreTest):
         lstm = 2 * 44 * (10 + 11 + 2) + 2 * 2 * 44 * (22 + 11 + 2)  # 4 gates of 11 units, both ways, two biases
         self.assertEqual(result["by_role"], {"conv": conv, "encoder": lstm, "head": 7 * 22 + 7, "projection": 2 * 10})
         self.assertEqual((result["parameters"], result["hidden"], result["classes"]), (conv + lstm + 20, 22, 7))
+
+    def test_recipes_have_the_published_sizes(self):
+        recipes = ROOT / "data" / "recipes"
+        for name, backbone, total in [("hubert", 94371712, 94371712 + 196864 + 500 * 256),
+                                      ("dicehubert", 26873344, 26873344 + 49280 + 500 * 128),
+                                      ("distilhubert", 23491200, 27034752), ("fithubert", 21200096, 31168352),
+                                      ("dkd-lstm", 17595392, 17595392 + 384500)]:
+            result = json.loads(self.succeeds("retort-inspect", "--check", "--json", recipes / f"{name}.json").out)
+            self.assertEqual((result["kind"], result["name"], result["parameters"], result["parameters_with_heads"]),
+                             ("recipe", name, backbone, total))
+        (self.folder / "bad.json").write_text('{"student": {"layers": 2}, "objective": "masked_prediction"}')
+        self.fails(1, 'no "conv_channels" in it', "retort-inspect", "bad.json")
 
     def test_missing(self):
         self.part(2, "json").unlink()
