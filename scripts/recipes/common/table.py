@@ -1,4 +1,4 @@
-"""Prints the results below a folder as a table in Markdown: table.py WORK/scores."""
+"""Prints the results below a folder as a table in Markdown: table.py WORK/scores; with several folders of one teacher, all students."""
 
 import json
 import sys
@@ -34,7 +34,7 @@ def number(value, form):
     return MISSING if value is None else format(value, form)
 
 
-def row_of(scores, name, profile):
+def row_of(scores, name, profile, title=None):
     layer, units = units_of(scores, name)
     probe = read(scores / f"{name}-probe.json").get("metrics", {})
     parameters = profile.get("parameters", {}).get("backbone")
@@ -42,7 +42,7 @@ def row_of(scores, name, profile):
     accuracy = MISSING
     if probe:
         accuracy = f"{100 * probe['accuracy']:.1f} +- {100 * probe['accuracy_deviation']:.1f}"
-    return [NAMES.get(name, name), number(parameters and parameters / 1e6, ".2f"), layer,
+    return [title or NAMES.get(name, name), number(parameters and parameters / 1e6, ".2f"), layer,
             number(units.get("pnmi"), ".3f"), number(units.get("phone_purity"), ".3f"),
             number(units.get("cluster_purity"), ".3f"), accuracy, number(max(speeds, default=None), ".0f")]
 
@@ -62,15 +62,41 @@ def notes(scores):
         yield f"Probe: chance {100 * probe['chance']:.1f} %, largest class {100 * probe['majority']:.1f} %."
 
 
+def comparison(folders):
+    """Rows of MFCC, the teacher that all share, and each folder's student; then what each student keeps."""
+    first = folders[0]
+    yield row_of(first, "mfcc", {})
+    yield row_of(first, "teacher", profiles(first).get("teacher", {}))
+    for scores in folders:
+        recipe = scores.parent.name
+        yield row_of(scores, "random", profiles(scores).get("random", {}), f"{recipe}, random init")
+        yield row_of(scores, "student", profiles(scores).get("student", {}), recipe)
+
+
+def kept(scores):
+    recipe = scores.parent.name
+    teacher, student = (units_of(scores, name)[1].get("pnmi") for name in ("teacher", "student"))
+    sizes = {name: row["parameters"]["backbone"] for name, row in profiles(scores).items()}
+    accuracy = {name: read(scores / f"{name}-probe.json").get("metrics", {}).get("accuracy") for name in ("teacher", "student")}
+    text = f"{recipe}: {100 * sizes['student'] / sizes['teacher']:.1f} % of the teacher's parameters"
+    if teacher and student:
+        text += f", {100 * student / teacher:.1f} % of its PNMI"
+    if all(accuracy.values()):
+        text += f", {100 * accuracy['student'] / accuracy['teacher']:.1f} % of its probe accuracy"
+    return text + "."
+
+
 def main():
-    scores = Path(sys.argv[1])
+    folders = [Path(argument) for argument in sys.argv[1:]]
+    scores = folders[0]
     rows = profiles(scores)
     print("| model | M parameters | layer | PNMI | phone purity | cluster purity | probe accuracy % | x real time |")
     print("|---|---:|---|---:|---:|---:|---:|---:|")
-    for name in ROWS:
-        print("| " + " | ".join(row_of(scores, name, rows.get(name, {}))) + " |")
+    several = len(folders) > 1
+    for row in comparison(folders) if several else (row_of(scores, name, rows.get(name, {})) for name in ROWS):
+        print("| " + " | ".join(row) + " |")
     print()
-    for note in notes(scores):
+    for note in map(kept, folders) if several else notes(scores):
         print(f"- {note}")
 
 
