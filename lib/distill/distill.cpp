@@ -126,8 +126,28 @@ void check_frames(const ModelConfig& student, const ModelConfig& teacher) {
 void check_predicted_layers(const ModelConfig& student, const ModelConfig& teacher) {
   for (const int layer : student.prediction.layers)
     if (layer < 0 || layer > teacher.layers)
-      fail("student.predicted_layers: the teacher has {} layers, so none is number {}", teacher.layers,
-           layer);
+      fail("student.predicted_layers: the teacher has {} layers, so none is number {}; name others (--set)",
+           teacher.layers, layer);
+}
+
+// Every tensor that a beginning of copy_from_teacher means must be the teacher's too, in the same shape.
+void check_copies(const Recipe& recipe, const ModelWeights& teacher) {
+  const std::vector<TensorSpec> tensors = model_tensors(recipe.student);
+  for (const std::string& beginning : recipe.copy_from_teacher) {
+    bool any = false;
+    for (const TensorSpec& spec : tensors) {
+      if (!spec.name.starts_with(beginning)) continue;
+      any = true;
+      const auto found = teacher.tensors.find(spec.name);
+      if (found == teacher.tensors.end() || found->second.shape != spec.shape)
+        fail(
+            "copy_from_teacher {}: the teacher's {} {}; give the student the teacher's shape (--set "
+            "student...) "
+            "or leave this out (--set copy_from_teacher=[...])",
+            beginning, spec.name, found == teacher.tensors.end() ? "does not exist" : "has another shape");
+    }
+    if (!any) fail("copy_from_teacher {}: no tensor of the student begins like this", beginning);
+  }
 }
 
 // The job, with what the recipe leaves to labels and teacher.
@@ -142,6 +162,7 @@ TrainingJob make_job(const DistillOptions& options, Recipe recipe, const Inputs&
   }
   if (recipe.student.prediction.layers.empty()) recipe.student.prediction = {};
   check_model_config(recipe.student, "recipe " + recipe.name);
+  if (inputs.teacher) check_copies(recipe, *inputs.teacher);
   job.recipe = std::move(recipe);
   job.seed = options.seed;
   job.threads = options.threads;
@@ -259,8 +280,11 @@ Json run_validation(const DistillOptions& options) {
   const Inputs inputs = read_inputs(options, recipe);
   // The student is what it is: its own heads say which layers are compared.
   recipe.student = inputs.start->config;
+  recipe.copy_from_teacher.clear();
   if (recipe.needs_labels() && recipe.student.classes == 0)
     fail("{}: this model has no class head to validate", options.init_from);
+  if (std::holds_alternative<LayerPrediction>(recipe.objective) && recipe.student.prediction.layers.empty())
+    fail("{}: this model has no prediction heads to validate", options.init_from);
   TrainingJob job = make_job(options, recipe, inputs);
   if (const std::string difference = config_difference(job.recipe.student, inputs.start->config);
       !difference.empty())

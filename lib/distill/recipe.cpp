@@ -124,7 +124,7 @@ Objective parse_objective(const Json& recipe, const std::string& where) {
   const auto loss = json_get<Json>(recipe, "loss", where);
   const auto parse = [&]<class T>(const T&, Objective& objective) {
     if (name != ObjectiveFormat<T>::name) return false;
-    objective = ObjectiveFormat<T>::parse(recipe, loss, where);
+    objective = ObjectiveFormat<T>::parse(recipe, loss, fmt::format("{}: {}", where, name));
     return true;
   };
   Objective objective;

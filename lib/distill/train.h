@@ -15,7 +15,7 @@
 namespace retort {
 
 struct TrainingJob {
-  Recipe recipe;  // its student with classes and the width of its prediction heads
+  Recipe recipe;  // its student with classes and the width of its prediction heads; what it copies is there
   uint64_t seed = 0;
   int threads = 0;
   std::string device = "cpu";

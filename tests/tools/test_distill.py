@@ -279,6 +279,9 @@ class MethodsTest(ToolTest):
                              [name for name in copied if name.startswith(beginning)])
         self.assertNotIn("encoder.layers.2", " ".join(student))
         self.fails(1, "has another shape", *self.command("distilhubert", "x", values=["student.ffn=24"]))
+        self.fails(1, "no tensor of the student begins",
+                   *self.command("distilhubert", "x", values=['copy_from_teacher=["encoder.lstm"]']))
+        self.leaves_nothing("x")
         self.succeeds(*self.command("distilhubert", "ended", steps=20))
         started = self.command("distilhubert", "warm", "--init-from", "ended/student", steps=0)
         self.succeeds(*started)
@@ -319,6 +322,10 @@ class MethodsTest(ToolTest):
         self.fails(2, "distilhubert uses none", *self.command("distilhubert", "x", "--labels", "mfcc-labels"))
         self.fails(2, "does not distill classes", *self.command("fithubert", "x", "--codebook", "mfcc"))
         self.fails(2, "--init-from is missing", *self.command("distilhubert", "x", "--validate-only"))
+        self.fails(1, "no prediction heads to validate",
+                   *self.command("distilhubert", "x", "--init-from", self.teacher, "--validate-only"))
+        self.fails(1, 'masked_prediction: no "masked" in it',
+                   *self.command("distilhubert", "x", values=["objective=masked_prediction"]))
         self.fails(2, "--new-head without", *self.command("distilhubert", "x", "--new-head"))
         self.fails(2, "--validation-labels without", *self.command("dkd-lstm", "x", "--validation-labels", "mfcc-labels"))
         self.fails(2, "--output is missing", "retort-distill", "--recipe", "distilhubert", "--teacher", self.teacher,
