@@ -26,6 +26,12 @@ endif()
 
 if(RETORT_TORCH)
   find_package(LibTorch 2.6 REQUIRED)
+  # Training in several processes: LibTorch has Gloo and NCCL within it, and includes their headers in its own.
+  find_path(GLOO_INCLUDE_DIR gloo/context.h)
+  if(LibTorch_CUDA)
+    find_package(CUDAToolkit QUIET)
+    find_path(NCCL_INCLUDE_DIR nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+  endif()
 endif()
 
 if(RETORT_TESTS)

@@ -8,8 +8,9 @@
 
 namespace retort {
 
-// "cpu", "cuda", "cuda:1"; an Error if this build or machine has no such device.
-at::Device parse_device(const std::string& text);
+// "cpu", "cuda", "cuda:1"; an Error if this build or machine has no such device. "cuda" is the GPU of this
+// number, or the only one that the process sees.
+at::Device parse_device(const std::string& text, int local_rank = 0);
 
 // Keeps LibTorch's operators on the thread that calls them, for code that gives each thread work of its own.
 class OneThreadPerOperator {

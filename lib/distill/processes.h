@@ -1,0 +1,66 @@
+// Processes that train one student together.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "distill/process_environment.h"
+
+namespace at {
+class Tensor;
+}
+
+namespace retort {
+
+// What carries values between processes; c10d's process groups are behind it (torch_process_link.cpp).
+class ProcessLink {
+ public:
+  virtual ~ProcessLink() = default;
+  // Adds the other processes' values to these, in place.
+  virtual void sum(const at::Tensor& tensor) = 0;
+  virtual void sum(std::vector<double>& values) = 0;
+};
+
+// Meets the other processes by NCCL where `device` is a GPU and the build has it, else by Gloo.
+std::unique_ptr<ProcessLink> connect_processes(const ProcessEnvironment& environment,
+                                               const std::string& device);
+
+// Every method but the plain getters is called by all processes at the same point, and throws a one-line
+// Error where another process is gone. One process alone gets its own values back.
+class Processes {
+ public:
+  Processes() = default;
+  // Meets the others; `device` is what the student is trained on.
+  Processes(const ProcessEnvironment& environment, const std::string& device);
+  Processes(const ProcessEnvironment& environment, std::unique_ptr<ProcessLink> link)
+      : environment_(environment), link_(std::move(link)) {}
+
+  int rank() const { return environment_.rank; }
+  int count() const { return environment_.count; }
+  int local_rank() const { return environment_.local_rank; }
+  // Whether this is the one that writes.
+  bool leads() const { return rank() == 0; }
+  bool alone() const { return link_ == nullptr; }
+
+  // Adds the other processes' values to these, in place.
+  void sum(const at::Tensor& tensor) const;
+  void sum(std::vector<double>& values) const;
+  // The value that the leading process has.
+  double of_leader(double value) const;
+  // Each process's text, by rank.
+  std::vector<std::string> exchange(const std::string& text) const;
+  // Returns when all have come here.
+  void wait_for_all() const;
+
+ private:
+  ProcessEnvironment environment_;
+  std::unique_ptr<ProcessLink> link_;
+};
+
+// The threads that each process should use by itself: those it may use, divided by how many processes may use
+// the same ones.
+int default_threads(const Processes& processes);
+
+}  // namespace retort
