@@ -100,6 +100,11 @@ Batch BatchPlan::batch(int64_t step) const {
   return batch;
 }
 
+BatchOptions divide_among(BatchOptions options, int processes) {
+  options.micro_seconds = std::min(options.micro_seconds, options.seconds / processes);
+  return options;
+}
+
 Batch validation_batches(const std::vector<int64_t>& samples, const BatchOptions& options) {
   std::vector<std::size_t> order(samples.size());
   std::iota(order.begin(), order.end(), 0);

@@ -61,6 +61,10 @@ class BatchPlan {
   mutable std::shared_ptr<const Epoch> latest_;
 };
 
+// Options under which each of `processes` that share an update's micro batches gets one: micro_seconds is
+// lowered to its share of `seconds` where it is more.
+BatchOptions divide_among(BatchOptions options, int processes);
+
 // Every utterance once, from its beginning up to max_seconds, the longest first: what validation looks at.
 Batch validation_batches(const std::vector<int64_t>& samples, const BatchOptions& options);
 

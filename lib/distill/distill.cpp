@@ -222,6 +222,24 @@ std::unique_ptr<TrainingSet> validation_set(const DistillOptions& options, const
                                        job.recipe.batch.min_seconds);
 }
 
+// Processes that were started with different options or files would train what none of them was asked for.
+void check_agreement(const Processes& processes, const Json& config) {
+  const Json of_leader = Json::parse(processes.exchange(config.dump()).front());
+  const std::string difference = first_difference(of_leader, config);
+  if (!difference.empty())
+    fail("process {}: its options or files are not those of process 0 ({} here); start all alike",
+         processes.rank(), difference);
+}
+
+// The other processes that this one trains with, if any.
+Processes meet_processes(const DistillOptions& options) {
+  const ProcessEnvironment environment = process_environment();
+  if (environment.count > 1 && options.device.find(':') != std::string::npos)
+    fail_usage("--device {}: several processes cannot share it; give cuda, and each takes its own",
+               options.device);
+  return Processes(environment, options.device);
+}
+
 }  // namespace
 
 Recipe resolve_recipe(const DistillOptions& options) {
@@ -232,7 +250,7 @@ Recipe resolve_recipe(const DistillOptions& options) {
 }
 
 #ifndef RETORT_WITH_TORCH
-void train(const TrainingJob&, TrainingSet&, TrainingSet*, const RunFolder&) {
+void train(const TrainingJob&, TrainingSet&, TrainingSet*, const RunFolder&, const Processes&) {
   fail("{}", no_torch);
 }
 Json validate(const TrainingJob&, TrainingSet&) {
@@ -244,6 +262,7 @@ void run_distill(const DistillOptions& options) {
   if (!can_train) fail("{}", no_torch);
   const Recipe recipe = resolve_recipe(options);
   check_usage(options, recipe);
+  const Processes processes = meet_processes(options);
   const Corpus corpus = Corpus::read(options.corpus);
   const Inputs inputs = read_inputs(options, recipe);
   TrainingJob job = make_job(options, recipe, inputs);
@@ -253,9 +272,12 @@ void run_distill(const DistillOptions& options) {
   const auto validation = validation_set(options, job, inputs, validation_config);
 
   const Json config = run_config(options, recipe, inputs, corpus, validation_config);
-  const RunFolder run(options.run, config, options.overwrite);
-  if (run.finished()) {
-    log_info("distill", "{} holds this run's student already: nothing to do", options.run);
+  check_agreement(processes, config);
+  const RunFolder run =
+      processes.leads() ? RunFolder(options.run, config, options.overwrite) : RunFolder(options.run);
+  if (processes.of_leader(run.finished()) != 0) {
+    if (processes.leads())
+      log_info("distill", "{} holds this run's student already: nothing to do", options.run);
     return;
   }
   job.provenance = {{"recipe", job.recipe.name},
@@ -263,11 +285,13 @@ void run_distill(const DistillOptions& options) {
                     {"teacher", config["teacher"]},
                     {"labels", config["labels"]},
                     {"seed", options.seed}};
-  log_info("distill",
-           "{} utterances to train on, {} shorter than batch.min_seconds left out; K = {}; {} parameters",
-           training.samples().size(), training.left_out(), job.recipe.student.classes,
-           count_parameters(job.recipe.student).backbone);
-  train(job, training, validation.get(), run);
+  if (processes.leads())
+    log_info("distill",
+             "{} utterances to train on, {} shorter than batch.min_seconds left out; K = {}; {} parameters{}",
+             training.samples().size(), training.left_out(), job.recipe.student.classes,
+             count_parameters(job.recipe.student).backbone,
+             processes.alone() ? "" : fmt::format("; {} processes", processes.count()));
+  train(job, training, validation.get(), run, processes);
 }
 
 Json run_validation(const DistillOptions& options) {
@@ -276,6 +300,7 @@ Json run_validation(const DistillOptions& options) {
   check_usage(options, recipe);
   if (options.init_from.empty())
     fail_usage("--init-from is missing: --validate-only measures a student that is there");
+  if (process_environment().count > 1) fail_usage("--validate-only runs in one process");
   const Corpus corpus = Corpus::read(options.corpus);
   const Inputs inputs = read_inputs(options, recipe);
   // The student is what it is: its own heads say which layers are compared.

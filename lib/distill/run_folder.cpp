@@ -33,7 +33,7 @@ std::optional<int64_t> step_of(const std::filesystem::path& folder) {
 }  // namespace
 
 RunFolder::RunFolder(std::filesystem::path folder, const Json& config, bool overwrite)
-    : folder_(std::move(folder)), lock_(folder_ / "run") {
+    : folder_(std::move(folder)), lock_(std::in_place, folder_ / "run") {
   const std::filesystem::path config_path = folder_ / "config.json";
   if (overwrite) remove_run(folder_);
   if (std::filesystem::exists(config_path)) {
@@ -108,10 +108,8 @@ std::optional<double> RunFolder::best_validation() const {
   return best;
 }
 
-std::filesystem::path RunFolder::write_failure(int64_t step, const Json& report) const {
-  const std::filesystem::path path = folder_ / fmt::format("failed-step-{:08}.json", step);
-  write_json(path, report);
-  return path;
+std::filesystem::path RunFolder::failure(int64_t step) const {
+  return folder_ / fmt::format("failed-step-{:08}.json", step);
 }
 
 }  // namespace retort

@@ -18,6 +18,8 @@ class RunFolder {
   // another's. With `overwrite` a run that is there is removed first. Holds the folder for this process
   // alone.
   RunFolder(std::filesystem::path folder, const Json& config, bool overwrite);
+  // Reads the run of another process that trains the same student; that one writes.
+  explicit RunFolder(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
   bool finished() const;  // student/ is whole
   std::filesystem::path student() const { return folder_ / "student"; }
@@ -34,15 +36,15 @@ class RunFolder {
   void cut_log_after(int64_t step) const;
   // The least validation loss in the log.
   std::optional<double> best_validation() const;
-  // Writes what made update `step` impossible, and returns the file's name.
-  std::filesystem::path write_failure(int64_t step, const Json& report) const;
+  // The file that says what made update `step` impossible.
+  std::filesystem::path failure(int64_t step) const;
 
  private:
   std::filesystem::path log_path() const { return folder_ / "log.jsonl"; }
   std::vector<int64_t> checkpoint_steps() const;  // from the oldest on
 
   std::filesystem::path folder_;
-  AtomicFile lock_;  // never committed: its temporary name is what a second process cannot have
+  std::optional<AtomicFile> lock_;  // never committed: its temporary name is what a second run cannot have
 };
 
 }  // namespace retort

@@ -12,14 +12,24 @@ double perplexity(const at::Tensor& counts) {
   return std::exp(-at::xlogy(shares, shares).sum().item<double>());
 }
 
+std::vector<int64_t> host_values(const at::Tensor& counts) {
+  const at::Tensor host = counts.to(at::kCPU).contiguous();
+  const auto* values = host.const_data_ptr<int64_t>();
+  return {values, values + host.numel()};
+}
+
 }  // namespace
 
 Json report_number(double value) {
   return std::isfinite(value) ? Json(std::stod(fmt::format("{:.6g}", value))) : Json();
 }
 
+double Metrics::Mean::sum_on_host() const {
+  return host_sum + (sum.defined() ? sum.item<double>() : 0.0);
+}
+
 double Metrics::Mean::value() const {
-  return (host_sum + (sum.defined() ? sum.item<double>() : 0.0)) / std::max(count, 1.0);
+  return sum_on_host() / std::max(count, 1.0);
 }
 
 void Metrics::remember(const std::string& name) {
@@ -47,8 +57,11 @@ void Metrics::count(const std::string& name, int64_t frames) {
 }
 
 void Metrics::add_classes(const std::string& name, const at::Tensor& indices, int64_t classes) {
+  add_class_counts(name, at::bincount(indices, {}, classes));
+}
+
+void Metrics::add_class_counts(const std::string& name, const at::Tensor& more) {
   remember(name);
-  const at::Tensor more = at::bincount(indices, {}, classes);
   at::Tensor& counts = class_counts_[name];
   counts = counts.defined() ? counts + more : more;
 }
@@ -56,6 +69,38 @@ void Metrics::add_classes(const std::string& name, const at::Tensor& indices, in
 double Metrics::mean(const std::string& name) const {
   const auto found = means_.find(name);
   return found == means_.end() ? 0.0 : found->second.value();
+}
+
+// What goes between processes: sum and count of a mean, a total, or counts of classes.
+Json Metrics::sums() const {
+  Json sums = Json::object();
+  for (const std::string& name : order_) {
+    if (const auto mean = means_.find(name); mean != means_.end())
+      sums[name] = {{"sum", mean->second.sum_on_host()}, {"count", mean->second.count}};
+    else if (const auto total = totals_.find(name); total != totals_.end())
+      sums[name] = {{"total", total->second}};
+    else
+      sums[name] = {{"classes", host_values(class_counts_.at(name))}};
+  }
+  return sums;
+}
+
+void Metrics::add(const Json& sums) {
+  for (const auto& [name, entry] : sums.items()) {
+    if (entry.contains("count"))  // JSON has no word for a sum that is not finite
+      add(name, entry["sum"].is_null() ? NAN : entry["sum"].get<double>(), entry["count"].get<double>());
+    else if (entry.contains("total"))
+      count(name, entry["total"].get<int64_t>());
+    else
+      add_class_counts(name, at::tensor(entry["classes"].get<std::vector<int64_t>>()));
+  }
+}
+
+Metrics Metrics::of_all(const Processes& processes) const {
+  if (processes.alone()) return *this;
+  Metrics all;
+  for (const std::string& text : processes.exchange(sums().dump())) all.add(Json::parse(text));
+  return all;
 }
 
 Json Metrics::report() const {

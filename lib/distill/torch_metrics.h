@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "distill/processes.h"
 
 namespace retort {
 
@@ -26,6 +27,9 @@ class Metrics {
   // Adds class indices to the count of `classes` classes whose perplexity is called `name`.
   void add_classes(const std::string& name, const at::Tensor& indices, int64_t classes);
 
+  // What these and the other processes' metrics are together. Called by all of them.
+  Metrics of_all(const Processes& processes) const;
+
   double mean(const std::string& name) const;
 
   // In the order in which names were first added.
@@ -37,9 +41,13 @@ class Metrics {
     double host_sum = 0;
     double count = 0;
 
+    double sum_on_host() const;
     double value() const;
   };
   void remember(const std::string& name);
+  void add_class_counts(const std::string& name, const at::Tensor& more);
+  Json sums() const;
+  void add(const Json& sums);
 
   std::vector<std::string> order_;
   std::map<std::string, Mean> means_;

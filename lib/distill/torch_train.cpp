@@ -41,28 +41,42 @@ std::unique_ptr<TrainingObjective> objective_of(const TrainingJob& job, const at
   return make_objective(job.recipe, job.recipe.student, std::move(teacher), device);
 }
 
-// The losses of a student on a whole set, as validation reports them.
+// The micro batches that fall to this process: every count-th.
+std::vector<std::size_t> own_share(std::size_t micro_batches, const Processes& processes) {
+  std::vector<std::size_t> own;
+  for (auto i = static_cast<std::size_t>(processes.rank()); i < micro_batches;
+       i += static_cast<std::size_t>(processes.count()))
+    own.push_back(i);
+  return own;
+}
+
+// The losses of a student on a whole set, as validation reports them. The processes share the work.
+// `between` is called before each micro batch.
 Json validation_report(const TrainingJob& job, const TrainingObjective& objective, TrainingSet& set,
-                       HubertModel& student, const at::Device& device) {
+                       HubertModel& student, const at::Device& device, const Processes& processes,
+                       const std::function<void()>& between) {
   const at::NoGradGuard no_grad;
   student->eval();
   const Batch batches = validation_batches(set.samples(), job.recipe.batch);
-  Prefetcher<TrainingExamples> examples(batches.size(), 1, 2, [&](std::size_t i) {
-    return set.examples(batches[i], Random(mix_seed({job.seed, validation_masks, i})));
+  const std::vector<std::size_t> own = own_share(batches.size(), processes);
+  Prefetcher<TrainingExamples> examples(own.size(), 1, 2, [&](std::size_t i) {
+    return set.examples(batches[own[i]], Random(mix_seed({job.seed, validation_masks, own[i]})));
   });
   Metrics metrics;
-  double seconds = 0;
+  std::vector<double> seconds(1);
   while (!examples.done()) {
-    throw_if_stopped();
+    between();
     TrainingExamples next = examples.next();
     const BatchLoss loss = objective.loss(TrainingBatch(next, device), student, metrics);
     metrics.add("loss", loss.sum, loss.frames);
-    seconds += next.seconds();
+    seconds.front() += next.seconds();
   }
+  metrics = metrics.of_all(processes);
+  processes.sum(seconds);
   Json report = {{"loss", report_number(metrics.mean("loss"))}};
   report.update(metrics.report());
   report["utterances"] = set.samples().size();
-  report["audio_seconds"] = report_number(seconds);
+  report["audio_seconds"] = report_number(seconds.front());
   return report;
 }
 
@@ -73,18 +87,39 @@ struct Interval {
   double padded_seconds = 0;
   double wait_seconds = 0;
   Clock::time_point begun = Clock::now();
+
+  // Of all processes; they wait for data at the same time.
+  Interval of_all(const Processes& processes) const {
+    Interval all = *this;
+    all.metrics = metrics.of_all(processes);
+    std::vector<double> seconds{audio_seconds, padded_seconds, wait_seconds};
+    processes.sum(seconds);
+    all.audio_seconds = seconds[0];
+    all.padded_seconds = seconds[1];
+    all.wait_seconds = seconds[2] / processes.count();
+    return all;
+  }
+};
+
+// A micro batch, with its number among those that all processes have of an update.
+struct MicroExamples {
+  std::size_t number = 0;
+  TrainingExamples examples;
 };
 
 class Trainer {
  public:
-  Trainer(const TrainingJob& job, TrainingSet& training, TrainingSet* validation, const RunFolder& run)
+  Trainer(const TrainingJob& job, TrainingSet& training, TrainingSet* validation, const RunFolder& run,
+          const Processes& processes)
       : job_(job),
         recipe_(job.recipe),
         training_(training),
         validation_(validation),
         run_(run),
-        device_(parse_device(job.device)),
-        plan_(training.samples(), recipe_.batch, recipe_.student.stride(), job.seed),
+        processes_(processes),
+        device_(parse_device(job.device, processes.local_rank())),
+        plan_(training.samples(), divide_among(recipe_.batch, processes.count()), recipe_.student.stride(),
+              job.seed),
         student_(initial_student(job)),
         objective_(objective_of(job, device_)) {
     student_->to(device_);
@@ -95,44 +130,45 @@ class Trainer {
     int64_t step = resume();
     const int64_t last = recipe_.schedule.steps;
     const auto ahead = std::clamp(seconds_ahead / recipe_.batch.seconds, 1.0, most_batches_ahead);
-    Prefetcher<std::vector<TrainingExamples>> batches(
+    Prefetcher<std::vector<MicroExamples>> batches(
         static_cast<std::size_t>(last - step), 1, static_cast<std::size_t>(ahead),
         [this, step](std::size_t i) { return make_batch(step + static_cast<int64_t>(i)); });
-    Progress progress("distill", "updates", static_cast<double>(last - step));
+    std::optional<Progress> progress;
+    if (processes_.leads()) progress.emplace("distill", "updates", static_cast<double>(last - step));
     student_->train();
     for (interval_ = Interval(); step < last;) {
       update(step, batches);
       ++step;
-      progress.advance(1);
+      if (progress) progress->advance(1);
       if (step % recipe_.report_every == 0 || step == last) report(step);
       if (validation_ != nullptr && (step % recipe_.validate_every == 0 || step == last)) validate(step);
       if (step % recipe_.checkpoint_every == 0 && step < last) save(step);
-      if (stop_signal() != 0 && step < last) {
-        save(step);
-        throw_if_stopped();
-      }
+      if (stop_ != 0 && step < last) stop(step);
     }
-    finish();
+    if (processes_.leads()) finish();
   }
 
  private:
   // The update to go on from.
   int64_t resume() {
-    const int64_t step = run_.newest_checkpoint().value_or(0);
-    if (step > 0) {
-      optimizer_->load(run_.checkpoint(step), step);
-      log_info("distill", "going on from update {} of {}", step, recipe_.schedule.steps);
-    }
+    const auto step =
+        static_cast<int64_t>(processes_.of_leader(static_cast<double>(run_.newest_checkpoint().value_or(0))));
+    if (step > 0) optimizer_->load(run_.checkpoint(step), step);
+    if (!processes_.leads()) return step;
+    if (step > 0) log_info("distill", "going on from update {} of {}", step, recipe_.schedule.steps);
     run_.cut_log_after(step);
     best_validation_ = run_.best_validation();
     return step;
   }
 
-  std::vector<TrainingExamples> make_batch(int64_t step) {
-    std::vector<TrainingExamples> made;
-    for (const MicroBatch& batch : plan_.batch(step))
-      made.push_back(training_.examples(
-          batch, Random(mix_seed({job_.seed, mask_spans, static_cast<uint64_t>(step), made.size()}))));
+  // What this process has of an update: possibly nothing.
+  std::vector<MicroExamples> make_batch(int64_t step) {
+    const Batch batch = plan_.batch(step);
+    std::vector<MicroExamples> made;
+    for (const std::size_t i : own_share(batch.size(), processes_)) {
+      const Random masks(mix_seed({job_.seed, mask_spans, static_cast<uint64_t>(step), i}));
+      made.push_back({i, training_.examples(batch[i], masks)});
+    }
     return made;
   }
 
@@ -146,24 +182,35 @@ class Trainer {
            static_cast<double>(std::max<int64_t>(schedule.steps - schedule.warmup_steps, 1));
   }
 
-  void update(int64_t step, Prefetcher<std::vector<TrainingExamples>>& batches) {
+  void update(int64_t step, Prefetcher<std::vector<MicroExamples>>& batches) {
     const auto asked = Clock::now();
-    std::vector<TrainingExamples> batch = batches.next();
+    std::vector<MicroExamples> batch = batches.next();
     interval_.wait_seconds += seconds_since(asked);
 
     optimizer_->zero_gradients();
     std::vector<BatchLoss> losses;
-    for (std::size_t i = 0; i < batch.size(); ++i) {
+    for (MicroExamples& micro : batch) {
       // Dropout follows from the place of the micro batch alone, so a resumed run draws what an unbroken one
-      // draws.
-      torch::manual_seed(mix_seed({job_.seed, dropout, static_cast<uint64_t>(step), i}));
-      losses.push_back(accumulate(batch[i]));
+      // draws, and several processes what one draws.
+      torch::manual_seed(mix_seed({job_.seed, dropout, static_cast<uint64_t>(step), micro.number}));
+      losses.push_back(accumulate(micro.examples));
     }
-    double frames = 0;
-    for (const BatchLoss& loss : losses) frames += loss.frames;
+    // All gradients, also those that nothing has reached: what a process skips differs between processes.
+    processes_.sum(optimizer_->gradients());
+    const double frames = frames_of_update(losses);
     const double norm = optimizer_->step(learning_rate(step), frames);
     if (!std::isfinite(norm)) refuse_update(step, batch, losses);
     interval_.metrics.add("gradient_norm", norm, 1);
+  }
+
+  // Of all processes. The signals that they got come along, so that all stop after the same update.
+  double frames_of_update(const std::vector<BatchLoss>& losses) {
+    std::vector<double> values(1 + static_cast<std::size_t>(processes_.count()));
+    for (const BatchLoss& loss : losses) values.front() += loss.frames;
+    values[1 + static_cast<std::size_t>(processes_.rank())] = stop_signal();
+    processes_.sum(values);
+    stop_ = static_cast<int>(*std::max_element(values.begin() + 1, values.end()));
+    return values.front();
   }
 
   // Adds one micro batch's gradient of the summed loss.
@@ -176,14 +223,18 @@ class Trainer {
     return {loss.sum.detach(), loss.frames};
   }
 
-  [[noreturn]] void refuse_update(int64_t step, const std::vector<TrainingExamples>& batch,
+  [[noreturn]] void refuse_update(int64_t step, const std::vector<MicroExamples>& batch,
                                   const std::vector<BatchLoss>& losses) const {
-    Json micro_batches = Json::array();
+    Json own = Json::array();
     for (std::size_t i = 0; i < batch.size(); ++i)
-      micro_batches.push_back({{"loss", report_number(losses[i].sum.item<double>() / losses[i].frames)},
-                               {"utterances", batch[i].ids}});
-    const auto file = run_.write_failure(
-        step + 1, {{"step", step + 1}, {"lr", learning_rate(step)}, {"micro_batches", micro_batches}});
+      own.push_back({{"loss", report_number(losses[i].sum.item<double>() / losses[i].frames)},
+                     {"utterances", batch[i].examples.ids}});
+    Json micro_batches = Json::array();
+    for (const std::string& of_process : processes_.exchange(own.dump()))
+      for (Json& micro : Json::parse(of_process)) micro_batches.push_back(std::move(micro));
+    const std::filesystem::path file = run_.failure(step + 1);
+    if (processes_.leads())
+      write_json(file, {{"step", step + 1}, {"lr", learning_rate(step)}, {"micro_batches", micro_batches}});
     fail(
         "the loss or its gradient is not finite at update {} (its utterances: {}); lower optimizer.lr or "
         "leave "
@@ -192,23 +243,28 @@ class Trainer {
   }
 
   void report(int64_t step) {
-    const double wall = seconds_since(interval_.begun);
-    const Json terms = interval_.metrics.report();
+    const Interval all = interval_.of_all(processes_);
+    if (processes_.leads()) log_interval(step, all);
+    interval_ = Interval();
+  }
+
+  void log_interval(int64_t step, const Interval& interval) {
+    const double wall = seconds_since(interval.begun);
+    const Json terms = interval.metrics.report();
     Json line = {{"step", step},
                  {"epoch", step / plan_.batches_per_epoch()},
                  {"lr", report_number(learning_rate(step - 1))},
                  {"loss", terms["loss"]}};
     line.update(terms);
-    line.update({{"pad_share", report_number(1 - interval_.audio_seconds / interval_.padded_seconds)},
-                 {"audio_seconds", report_number(interval_.audio_seconds)},
-                 {"audio_per_second", report_number(interval_.audio_seconds / wall)},
-                 {"data_wait_share", report_number(interval_.wait_seconds / wall)},
+    line.update({{"pad_share", report_number(1 - interval.audio_seconds / interval.padded_seconds)},
+                 {"audio_seconds", report_number(interval.audio_seconds)},
+                 {"audio_per_second", report_number(interval.audio_seconds / wall)},
+                 {"data_wait_share", report_number(interval.wait_seconds / wall)},
                  {"seconds", report_number(wall)}});
     run_.log(line);
     log_info("distill", "update {} of {}: {}, {:.4g} s of audio/s", step, recipe_.schedule.steps,
-             headline(interval_.metrics), interval_.audio_seconds / wall);
+             headline(interval.metrics), interval.audio_seconds / wall);
     if (step > recipe_.schedule.warmup_steps) warn_of_collapse(line);
-    interval_ = Interval();
   }
 
   std::string headline(const Metrics& metrics) const {
@@ -240,8 +296,15 @@ class Trainer {
 
   void validate(int64_t step) {
     const auto begun = Clock::now();
-    const Json report = validation_report(job_, *objective_, *validation_, student_, device_);
+    // A signal has to wait until all processes look for one, after the next update.
+    const Json report =
+        validation_report(job_, *objective_, *validation_, student_, device_, processes_, [] {});
     student_->train();
+    if (processes_.leads()) log_validation(step, report);
+    interval_.begun += Clock::now() - begun;
+  }
+
+  void log_validation(int64_t step, const Json& report) {
     const double loss = report["loss"].is_number() ? report["loss"].get<double>() : INFINITY;
     log_info("distill", "update {}: validation loss {:.4g}", step, loss);
     if (!best_validation_ || loss < *best_validation_) {
@@ -249,7 +312,6 @@ class Trainer {
       write_model(run_.best(), source_of(weights(step)));
     }
     run_.log({{"step", step}, {"validation", report}});
-    interval_.begun += Clock::now() - begun;
   }
 
   ModelWeights weights(int64_t step) const {
@@ -260,8 +322,17 @@ class Trainer {
   }
 
   void save(int64_t step) {
+    if (!processes_.leads()) return;
     optimizer_->save(run_.checkpoint(step));
     run_.keep_newest_checkpoints(recipe_.keep_checkpoints);
+  }
+
+  // A launcher may end the others as soon as one process has left, so none leaves before the checkpoint is
+  // there.
+  [[noreturn]] void stop(int64_t step) {
+    save(step);
+    processes_.wait_for_all();
+    throw Stopped(stop_);
   }
 
   void finish() {
@@ -276,6 +347,7 @@ class Trainer {
   TrainingSet& training_;
   TrainingSet* validation_;
   const RunFolder& run_;
+  const Processes& processes_;
   at::Device device_;
   BatchPlan plan_;
   HubertModel student_;
@@ -284,22 +356,30 @@ class Trainer {
   Interval interval_;
   std::optional<double> best_validation_;
   bool warned_of_collapse_ = false;
+  int stop_ = 0;  // the signal after which all processes stop
 };
+
+void set_threads(const TrainingJob& job, const Processes& processes) {
+  const int share = default_threads(processes);
+  at::set_num_threads(job.threads > 0 ? job.threads : share);
+}
 
 }  // namespace
 
-void train(const TrainingJob& job, TrainingSet& training, TrainingSet* validation, const RunFolder& run) {
-  at::set_num_threads(job.threads > 0 ? job.threads : available_threads());
-  Trainer(job, training, validation, run).run();
+void train(const TrainingJob& job, TrainingSet& training, TrainingSet* validation, const RunFolder& run,
+           const Processes& processes) {
+  set_threads(job, processes);
+  Trainer(job, training, validation, run, processes).run();
 }
 
 Json validate(const TrainingJob& job, TrainingSet& set) {
-  at::set_num_threads(job.threads > 0 ? job.threads : available_threads());
+  const Processes alone;
+  set_threads(job, alone);
   const at::Device device = parse_device(job.device);
   HubertModel student(*job.start);
   student->to(device);
   const auto objective = objective_of(job, device);
-  return validation_report(job, *objective, set, student, device);
+  return validation_report(job, *objective, set, student, device, alone, throw_if_stopped);
 }
 
 }  // namespace retort

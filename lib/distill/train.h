@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/json.h"
+#include "distill/processes.h"
 #include "distill/recipe.h"
 #include "distill/run_folder.h"
 #include "distill/training_set.h"
@@ -26,7 +27,10 @@ struct TrainingJob {
 };
 
 // Trains to the recipe's last step and writes run.student(), and run.best() where there is a validation set.
-void train(const TrainingJob& job, TrainingSet& training, TrainingSet* validation, const RunFolder& run);
+// Several processes share each update's micro batches and make the updates that one would make, up to the
+// order of summation; the leading one writes.
+void train(const TrainingJob& job, TrainingSet& training, TrainingSet* validation, const RunFolder& run,
+           const Processes& processes);
 
 // The losses of job.start, which must be the recipe's whole student, on every utterance: term by term,
 // without dropout; "loss" is what training would lower.

@@ -67,6 +67,29 @@ TEST_CASE("batches keep to their seconds, crops to their utterance and to the fr
   }
 }
 
+TEST_CASE("processes that share an update each get a part of the same crops") {
+  const auto lengths = some_lengths(300);
+  const BatchPlan whole(lengths, options(200, 50), hop, 4),
+      divided(lengths, divide_among(options(200, 50), 8), hop, 4);
+  const auto crops_of = [](const Batch& batch) {
+    std::vector<int64_t> crops;
+    for (const MicroBatch& micro : batch)
+      for (const Crop& crop : micro.crops)
+        crops.insert(crops.end(), {static_cast<int64_t>(crop.utterance), crop.first_frame, crop.samples});
+    return crops;
+  };
+  for (int64_t step = 0; step < whole.batches_per_epoch(); ++step) {
+    const Batch batch = divided.batch(step);
+    CHECK(crops_of(batch) == crops_of(whole.batch(step)));
+    int64_t samples = 0;
+    for (const MicroBatch& micro : batch) samples += micro.samples * static_cast<int64_t>(micro.crops.size());
+    const bool full = samples > 180 * 16000;  // only an epoch's last batch may be less
+    CHECK((!full || batch.size() >= 8));
+  }
+  // Where there is enough for all, masks and dropout, which are drawn per micro batch, stay as they are.
+  CHECK(divide_among(options(200, 50), 4).micro_seconds == 50);
+}
+
 TEST_CASE("a step's batch follows from the seed alone, in any order of asking") {
   const auto lengths = some_lengths(200);
   const BatchPlan plan(lengths, options(100, 100), hop, 9), same(lengths, options(100, 100), hop, 9),
