@@ -42,16 +42,9 @@ class Stopped : public std::exception {
   int signal_;
 };
 
-// Text out of a file for a message: on one line and of bearable length, whatever it holds. What is not
-// printable ASCII becomes '?'.
-inline std::string one_line(std::string_view text) {
-  constexpr std::size_t longest = 120;
-  std::string line(text.substr(0, longest));
-  for (char& c : line)
-    if (c < 0x20 || c > 0x7e) c = '?';
-  if (text.size() > longest) line += "...";
-  return line;
-}
+// Text out of a file for a message: on one line and of bearable length, whatever it holds. Control characters
+// and what is not UTF-8 become '?'.
+std::string one_line(std::string_view text);
 
 template <class... Args>
 [[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {

@@ -81,6 +81,8 @@ Corpus Corpus::of_files(const std::vector<std::string>& paths) {
   std::set<std::string> ids;
   std::vector<Utterance> utterances;
   for (const std::string& path : paths) {
+    if (fs::is_directory(path))
+      fail("{}: is a folder, audio files were expected; retort-prepare makes a corpus of a folder", path);
     Utterance utterance = utterance_of_file(path);
     const std::string stem = fs::path(path).stem().string();
     utterance.id = stems[stem] == 1 ? stem : path;

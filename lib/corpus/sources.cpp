@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "base/files.h"
+#include "base/utf8.h"
 #include "corpus/kaldi_data.h"
 
 namespace retort {
@@ -128,14 +129,6 @@ std::vector<Candidate> read_source(const std::string& input) {
   if (ending == ".txt" || ending == ".lst" || ending == ".list")
     return candidates_of_lines(read_lines(path), path.parent_path());
   return single_file(input);
-}
-
-bool is_utf8(const std::string& text) {
-  try {
-    return !Json(text).dump().empty();
-  } catch (const Json::type_error&) {
-    return false;
-  }
 }
 
 void check_length(const Candidate& candidate, const AudioInfo& file) {

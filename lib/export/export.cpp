@@ -118,7 +118,8 @@ void export_to_fairseq(const ExportOptions& options, const ModelWeights& model) 
     write_fairseq_checkpoint(unverified, model);
     verify(options, model, unverified);
   } catch (...) {
-    std::filesystem::remove(unverified);
+    std::error_code ignored;
+    std::filesystem::remove(unverified, ignored);
     throw;
   }
   std::filesystem::rename(unverified, options.output);
@@ -126,6 +127,8 @@ void export_to_fairseq(const ExportOptions& options, const ModelWeights& model) 
 
 // True where the checkpoint at the output is this very model.
 bool holds_checkpoint(const ExportOptions& options, const ModelWeights& model) {
+  if (options.output == "-" || !std::filesystem::path(options.output).has_filename())
+    fail_usage("-o {}: fairseq's form is a checkpoint file; name one, as in model.pt", options.output);
   if (!std::filesystem::exists(options.output)) return false;
   if (!is_torch_file(options.output))
     fail("{}: it exists and is no checkpoint; name another output", options.output);

@@ -99,10 +99,22 @@ void extract_to_table(const ExtractOptions& options, const Corpus& corpus, const
   log_info("extract", "{} of {} utterances written", range.size() - bad.count(), range.size());
 }
 
+// Of inputs and outputs, what other tools take and users try.
+void refuse_other_forms(const ExtractOptions& options) {
+  if (options.output == "-")
+    fail_usage("-o -: a store is a folder; ark:- or ark,t:- writes a table to standard output");
+  for (const std::string& input : options.inputs)
+    if (is_table(input))
+      fail_usage(
+          "{}: a table holds frames; INPUT is a corpus file or audio files (retort-prepare takes a wav.scp)",
+          input);
+}
+
 }  // namespace
 
 void run_extract(const ExtractOptions& options) {
   const Shard shard = parse_shard(options.shard);
+  refuse_other_forms(options);
   const bool to_table = is_table(options.output);
   if (to_table) {
     parse_wspecifier(options.output);

@@ -7,15 +7,26 @@
 namespace retort {
 namespace {
 
+using Opener = ModelSource (*)(const Checkpoint&);
+
+// Of a format that says itself what its model is; null for the others.
+Opener self_describing(const PickleValue& root) {
+  const auto has = [&root](const char* key) { return root.find(key) != nullptr; };
+  if (has("model_weight") && has("model_cfg")) return open_s3prl_upstream;
+  if (has("Distiller") && has("Config")) return open_s3prl_distiller;
+  if (has("model") && (has("cfg") || has("args"))) return open_fairseq;
+  return nullptr;
+}
+
 ModelSource open_known_format(const Checkpoint& checkpoint) {
   const PickleValue& root = checkpoint.root();
   if (!root.is_dict()) fail("{}: it holds no dictionary, so it is no checkpoint", checkpoint.where);
-  const auto has = [&root](const char* key) { return root.find(key) != nullptr; };
-  if (has("model_weight") && has("model_cfg")) return open_s3prl_upstream(checkpoint);
-  if (has("Distiller") && has("Config")) return open_s3prl_distiller(checkpoint);
-  if (has("model") && (has("cfg") || has("args"))) return open_fairseq(checkpoint);
-  if (has("state_dict")) return open_fithubert(checkpoint);
-  return open_torchaudio(checkpoint);
+  if (const Opener open = self_describing(root)) {
+    if (!checkpoint.config.is_null())
+      fail_usage("{}: it says itself what its model is; leave --config out", checkpoint.where);
+    return open(checkpoint);
+  }
+  return root.find("state_dict") != nullptr ? open_fithubert(checkpoint) : open_torchaudio(checkpoint);
 }
 
 }  // namespace

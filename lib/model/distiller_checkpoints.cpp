@@ -128,8 +128,10 @@ ModelSource open_s3prl_distiller(const Checkpoint& checkpoint) {
 ModelSource open_fithubert(const Checkpoint& checkpoint) {
   const std::string& where = checkpoint.where;
   if (!checkpoint.config.is_object())
-    fail("{}: a checkpoint of PyTorch Lightning does not say what its model is; give its yaml as --config",
-         where);
+    fail(
+        "{}: a checkpoint of PyTorch Lightning does not say what its model is; retort-import takes its yaml "
+        "as --config",
+        where);
   const Json distiller = json_get<Json>(checkpoint.config, "distiller", where);
   refuse_other_fithuberts(distiller, where);
   Renaming tensors(checkpoint, checkpoint.member("state_dict"));

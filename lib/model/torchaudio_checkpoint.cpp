@@ -70,8 +70,9 @@ ModelSource open_torchaudio(const Checkpoint& checkpoint) {
          checkpoint.where);
   if (!checkpoint.config.is_object())
     fail(
-        "{}: torchaudio's files hold tensors alone; give a JSON of the arguments of its factory function "
-        "(wav2vec2_model, hubert_pretrain_model) as --config",
+        "{}: torchaudio's files hold tensors alone; retort-import takes a JSON of the arguments of its "
+        "factory "
+        "function (wav2vec2_model, hubert_pretrain_model) as --config",
         checkpoint.where);
   ModelConfig config = config_from_factory(checkpoint.config, checkpoint.where);
   tensors.drop_all("aux.");

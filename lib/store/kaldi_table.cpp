@@ -54,7 +54,7 @@ class Script {
     const std::size_t key_end = std::min(line.find_first_of(blanks), line.size());
     const std::size_t file_begin = line.find_first_not_of(blanks, key_end);
     if (key_end == 0 || file_begin == std::string::npos)
-      fail("line {} of the script is not KEY FILE but \"{}\"", number_, printable(line));
+      fail("line {} of the script is not KEY FILE but \"{}\"", number_, one_line(line));
     const std::size_t file_end = line.find_last_not_of(blanks) + 1;
     return ScriptLine{line.substr(0, key_end), line.substr(file_begin, file_end - file_begin)};
   }
@@ -107,7 +107,7 @@ class ScriptEntries : public KaldiEntries {
       try {
         return KaldiEntry{line->key, load(line->file)};
       } catch (const Error& error) {
-        const std::string message = fmt::format("{}: {}: {}", printable(line->key), line->file, error.what());
+        const std::string message = fmt::format("{}: {}: {}", one_line(line->key), line->file, error.what());
         if (!permissive_) fail("{}", message);
         log_warning(subsystem, "leaving out {}", message);
       }
@@ -195,10 +195,10 @@ void KaldiTableReader::check_key(const std::string& key) {
     const std::string last = *keys_.begin();
     if (key < last)
       fail("{}: {} comes after {}, but option s promises keys in the order of their bytes (LC_ALL=C sort)",
-           specifier_.text, printable(key), printable(last));
+           specifier_.text, one_line(key), one_line(last));
     if (key != last) keys_.clear();
   }
-  if (!keys_.insert(key).second) fail("{}: {} comes twice", specifier_.text, printable(key));
+  if (!keys_.insert(key).second) fail("{}: {} comes twice", specifier_.text, one_line(key));
 }
 
 FrameTable::FrameTable(const std::string& rspecifier)
@@ -224,7 +224,7 @@ std::optional<TableUtterance> FrameTable::read() {
   if (!entry) return std::nullopt;
   TableUtterance utterance{std::move(entry->key), std::move(entry->value.matrix),
                            std::move(entry->value.integers)};
-  const std::string id = printable(utterance.id);
+  const std::string id = one_line(utterance.id);
   const StoreKind kind =
       entry->value.kind == KaldiValue::Kind::integers ? StoreKind::labels : StoreKind::features;
   if (any_ && kind != kind_)
@@ -253,7 +253,7 @@ KaldiTableWriter::KaldiTableWriter(const Wspecifier& specifier, bool overwrite)
     Script script(parse_rxfilename(specifier.script_wxfilename));
     while (const std::optional<ScriptLine> line = script.next()) {
       parse_wxfilename(line->file);
-      if (!files_.emplace(line->key, line->file).second) fail("{} is listed twice", printable(line->key));
+      if (!files_.emplace(line->key, line->file).second) fail("{} is listed twice", one_line(line->key));
     }
   } catch (const Error& error) {
     fail("{}: {}", specifier.text, error.what());

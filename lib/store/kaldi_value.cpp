@@ -60,7 +60,7 @@ class ValueReader {
       fail(
           "holds a value of type {}; matrices (FM DM CM CM2 CM3), vectors (FV DV) and vectors of int32 are "
           "read",
-          printable(token));
+          one_line(token));
     }
     return value;
   }
@@ -246,7 +246,7 @@ class ValueReader {
       int32_t number = 0;
       const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
       if (error != std::errc() || end != word.data() + word.size())
-        fail("holds {} where a matrix, a vector or a list of int32 was expected", printable(word));
+        fail("holds {} where a matrix, a vector or a list of int32 was expected", one_line(word));
       value.integers.push_back(number);
     }
   }
@@ -300,7 +300,7 @@ class ValueReader {
     for (int c = bytes_.sgetc(); c != Traits::eof() && !is_blank(c) && c != ']' && c != ';';
          c = bytes_.snextc()) {
       word += Traits::to_char_type(c);
-      if (word.size() > longest_word) fail("holds {}, which is no number", printable(word));
+      if (word.size() > longest_word) fail("holds {}, which is no number", one_line(word));
     }
     return word;
   }
@@ -315,7 +315,7 @@ class ValueReader {
     char* last = nullptr;
     errno = 0;
     number = std::strtof(word.c_str(), &last);
-    if (word.empty() || last != end) fail("holds {}, which is no number", printable(word));
+    if (word.empty() || last != end) fail("holds {}, which is no number", one_line(word));
     if (errno == ERANGE && std::isinf(number)) fail("holds {}, which is beyond f32", word);
     return number;
   }
@@ -343,9 +343,9 @@ std::string KaldiArchive::read_key() {
     key += Traits::to_char_type(c);
     if (key.size() > longest_key || std::iscntrl(c) != 0)
       fail("entry {} has no key but {}; this is no Kaldi archive, or it is damaged before this", entries_,
-           printable(key));
+           one_line(key));
   }
-  if (!key.empty() && c == Traits::eof()) fail("{}: is cut short after its key", printable(key));
+  if (!key.empty() && c == Traits::eof()) fail("{}: is cut short after its key", one_line(key));
   return key;
 }
 
@@ -358,7 +358,7 @@ std::optional<KaldiEntry> KaldiArchive::next() {
   try {
     entry.value = read_kaldi_value(bytes_);
   } catch (const Error& error) {
-    fail("{}: {}", printable(entry.key), error.what());
+    fail("{}: {}", one_line(entry.key), error.what());
   }
   ++entries_;
   return entry;
@@ -394,19 +394,6 @@ std::string kaldi_bytes(std::span<const int32_t> integers, bool binary) {
   append_size(bytes, static_cast<int64_t>(integers.size()));
   for (const int32_t integer : integers) append_size(bytes, integer);
   return bytes;
-}
-
-std::string printable(const std::string& text) {
-  constexpr std::size_t longest = 64;
-  std::string shown;
-  for (const char c : text.substr(0, longest)) {
-    if (std::iscntrl(static_cast<unsigned char>(c)) != 0)
-      fmt::format_to(std::back_inserter(shown), "\\x{:02x}", static_cast<unsigned char>(c));
-    else
-      shown += c;
-  }
-  if (text.size() > longest) shown.append("...");
-  return shown;
 }
 
 }  // namespace retort

@@ -52,7 +52,4 @@ class KaldiArchive {
 std::string kaldi_bytes(const Matrix& matrix, bool binary);
 std::string kaldi_bytes(std::span<const int32_t> integers, bool binary);
 
-// A key, or any bytes found where one should be, for a message: short, and without control characters.
-std::string printable(const std::string& text);
-
 }  // namespace retort

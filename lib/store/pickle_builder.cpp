@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "store/half.h"
 
 namespace retort {
@@ -19,31 +20,6 @@ constexpr std::size_t largest_rank = 32;    // dimensions of a tensor
 constexpr std::size_t tensor_steps = 16;    // what a tensor costs besides its shape and strides
 constexpr std::size_t largest_long = 1024;  // bytes of an integer
 constexpr int deepest_call = 8;             // calls within the arguments of tensor subclasses
-
-// The length of the UTF-8 sequence at the beginning, 0 where there is none.
-std::size_t utf8_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(0);
-  if (first < 0x80) return 1;
-  const std::size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-  if (first < 0xc2 || first > 0xf4 || text.size() < length) return 0;
-  for (std::size_t i = 1; i < length; ++i)
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  if (first == 0xe0 && byte(1) < 0xa0) return 0;  // longer than need be
-  if (first == 0xed && byte(1) > 0x9f) return 0;  // surrogates
-  if (first == 0xf0 && byte(1) < 0x90) return 0;
-  if (first == 0xf4 && byte(1) > 0x8f) return 0;  // beyond Unicode
-  return length;
-}
-
-bool is_utf8(std::string_view text) {
-  while (!text.empty()) {
-    const std::size_t length = utf8_length(text);
-    if (length == 0) return false;
-    text.remove_prefix(length);
-  }
-  return true;
-}
 
 // Latin-1 out of UTF-8; false where a character is beyond it.
 bool latin1(std::string_view utf8, std::string& out) {

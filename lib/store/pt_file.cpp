@@ -97,6 +97,9 @@ void widen_in_place(std::vector<float>& values, Convert to_float) {
 
 std::string first_bytes(const std::filesystem::path& path) {
   if (std::filesystem::is_directory(path)) fail("{}: is a folder, a file was expected", path.string());
+  if (std::filesystem::exists(path) && !std::filesystem::is_regular_file(path))
+    fail("{}: is a pipe or a device; a checkpoint is read from a file, which can be sought in",
+         path.string());
   std::ifstream file(path, std::ios::binary);
   if (!file)
     fail("{}: {}", path.string(), std::filesystem::exists(path) ? "cannot be opened" : "no such file");

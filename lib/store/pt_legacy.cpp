@@ -126,7 +126,8 @@ TorchContent open_torch_legacy(const std::filesystem::path& path) {
   const MappedFile file(path);
   const std::string_view bytes(reinterpret_cast<const char*>(file.data()), file.size());
   std::size_t at = 0;
-  if (!is_magic(bytes, at)) fail("{}: is no PyTorch checkpoint", name);
+  if (!is_magic(bytes, at))
+    fail("{}: is no PyTorch checkpoint{}", name, bytes.empty() ? " (the file is empty)" : "");
 
   const Pickle protocol(bytes.substr(at), name, small);
   at += protocol.size();

@@ -211,7 +211,7 @@ TEST_CASE("what is wrong with a value is said with its key") {
       {"u 99999999999\n", "holds 99999999999 where"},
       {"u a.ark:17\n", "holds a.ark:17 where"},
       {"u 1\nv [ 1", "v: is cut short"},
-      {"u 1\n\x01\x02 3", "entry 1 has no key but \\x01"},
+      {"u 1\n\x01\x02 3", "entry 1 has no key but ?"},
       {std::string(10000, 'k') + " 1\n", "has no key"}};
   for (const auto& [bytes, message] : wrong) {
     CAPTURE(bytes.substr(0, 60), message);

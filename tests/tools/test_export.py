@@ -4,7 +4,7 @@ import json
 import struct
 import unittest
 
-from harness import FIXTURES, ToolTest
+from harness import FIXTURES, ToolTest, needs_torch
 from small_models import copy_model, read_tensors, write_tensors
 
 
@@ -89,6 +89,21 @@ class ExportTest(ToolTest):
         self.fails(1, "transformers has no HuBERT of LSTM layers", "retort-export", student, "-o", "out")
         self.fails(1, "fairseq has no HuBERT of LSTM layers", "retort-export", "--to", "fairseq", student, "-o", "out")
         self.leaves_nothing("out")
+
+    @needs_torch
+    def test_outputs_of_fairseq(self):
+        command = ["retort-export", "--to", "fairseq", copy_model("pre", self.folder / "model"), "-o"]
+        (self.folder / "file").write_text("mine")
+        (self.folder / "folder").mkdir()
+        self.fails(2, "-o -: fairseq's form is a checkpoint file", *command, "-")
+        self.fails(2, "-o new/: fairseq's form is a checkpoint file", *command, "new/")
+        self.fails(1, "file: it exists and is no checkpoint; name another output", *command, "file", "--overwrite")
+        self.fails(1, "folder: is a folder, a file was expected", *command, "folder")
+        self.fails(1, "file: the folder cannot be made", *command, "file/model.pt")
+        self.leaves_nothing("new", "folder/model.pt")
+        self.succeeds(*command, "new/model.pt")
+        self.assertIn("nothing to do", self.succeeds(*command, "new/model.pt").err)
+        self.assertEqual(list(self.bytes_of("new")), ["model.pt"])
 
     def test_models_that_do_not_fit(self):
         self.fails(1, "no such model folder or checkpoint", "retort-export", "nowhere", "-o", "out")

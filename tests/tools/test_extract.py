@@ -134,6 +134,13 @@ class BadInput(ExtractTest):
         self.fails(1, "gone.wav", *self.extract("gone.wav"))
         self.leaves_nothing("feats/" + PART + ".json", "feats/" + PART + ".npy")
 
+    def test_forms_that_other_tools_take(self):
+        self.fails(2, "ark:- or ark,t:- writes a table", "retort-extract", "--model", "mfcc", self.audio("a.wav"), "-o", "-")
+        self.fails(2, "scp:wav.scp: a table holds frames", *self.extract("scp:wav.scp"))
+        (self.folder / "folder").mkdir()
+        self.fails(1, "folder: is a folder, audio files were expected; retort-prepare", *self.extract("folder"))
+        self.leaves_nothing("feats", "-")
+
     def test_unusable_utterances_are_named_and_counted(self):
         write_wav(self.folder / "short.wav", tone(0.02))
         write_wav(self.folder / "nan.wav", [0.1] * 4000 + [math.nan] + [0.1] * 4000, floats=True)
