@@ -1,5 +1,6 @@
 #include <torch/torch.h>
 
+#include <torch/csrc/distributed/c10d/Backend.hpp>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
@@ -73,7 +74,8 @@ class C10dLink : public ProcessLink {
     return c10::make_intrusive<c10d::PrefixStore>(fmt::format("attempt {}", environment_.attempt), store);
   }
 
-  c10::intrusive_ptr<c10d::Backend> join(const c10::intrusive_ptr<c10d::Store>& store) const {
+  c10::intrusive_ptr<c10d::Backend> join(
+      [[maybe_unused]] const c10::intrusive_ptr<c10d::Store>& store) const {
 #ifdef RETORT_WITH_NCCL
     if (device_.is_cuda()) {
       auto options = c10d::ProcessGroupNCCL::Options::create();
@@ -86,6 +88,8 @@ class C10dLink : public ProcessLink {
     return c10::make_intrusive<c10d::ProcessGroupGloo>(
         store, environment_.rank, environment_.count,
         c10d::ProcessGroupGloo::Options::create_default(patience));
+#else
+    return nullptr;  // which device_of_sums() has refused
 #endif
   }
 
