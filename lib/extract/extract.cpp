@@ -8,6 +8,7 @@
 #include "corpus/corpus.h"
 #include "encoder/audio_frames.h"
 #include "store/frame_store.h"
+#include "store/frame_values.h"
 #include "store/kaldi_table.h"
 
 namespace retort {
@@ -39,16 +40,16 @@ std::vector<Target> make_targets(const ExtractOptions& options, const FrameEncod
 }
 
 void log_plan(const ExtractOptions& options, const FrameEncoder& encoder, const Corpus& corpus, Range range) {
-  int64_t frames = 0, values = 0;
+  int64_t frames = 0, bytes = 0;
   for (std::size_t output = 0; output < encoder.outputs().size(); ++output) {
     int64_t rows = 0;
     for (std::size_t i = range.begin; i < range.end; ++i)
       rows += encoder.frames(output, corpus.utterances()[i].model_samples());
     frames = std::max(frames, rows);
-    values += rows * encoder.outputs()[output].dim;
+    bytes += rows * frame_bytes(options.dtype, encoder.outputs()[output].dim);
   }
-  log_info("extract", "{} utterances, {} frames, {} bytes of values into {}", range.size(), frames,
-           values * (options.dtype == "f32" ? 4 : 2), options.output);
+  log_info("extract", "{} utterances, {} frames, {} bytes of values into {}", range.size(), frames, bytes,
+           options.output);
 }
 
 // Encodes the shard's utterances; says in the end how many were good.

@@ -1,4 +1,5 @@
 #include "base/hash.h"
+#include "store/frame_values.h"
 #include "store/npy.h"
 #include "store/part_files.h"
 
@@ -21,10 +22,10 @@ std::string owner_of(const std::vector<PartFiles>& parts, const std::string& has
 void check_rows(const PartFiles& files, const PartSidecar& sidecar, const std::vector<PartFiles>& parts,
                 std::vector<std::string>& problems) {
   const NpyFile rows(files.npy);
-  if (rows.rows() != sidecar.frames || rows.columns() != sidecar.info.dim ||
+  if (rows.rows() != sidecar.frames || rows.columns() != part_columns(sidecar.info) ||
       rows.header().descr != part_descr(sidecar.info)) {
     problems.push_back(fmt::format("{}: holds {} x {} values, its sidecar says {} x {}", files.npy.string(),
-                                   rows.rows(), rows.columns(), sidecar.frames, sidecar.info.dim));
+                                   rows.rows(), rows.columns(), sidecar.frames, part_columns(sidecar.info)));
     return;
   }
   const std::size_t row_bytes = static_cast<std::size_t>(rows.columns()) * rows.header().item_size();

@@ -4,7 +4,7 @@
 #include <set>
 
 #include "base/hash.h"
-#include "store/half.h"
+#include "store/frame_values.h"
 #include "store/npy.h"
 #include "store/part_files.h"
 
@@ -17,22 +17,6 @@ bool is_label_kind(const StoreInfo& info) {
 
 std::string two_values(const Json& wanted, const Json& got) {
   return first_difference(wanted, got);
-}
-
-// Rows of a part as f32.
-void convert_rows(const StoreInfo& info, const std::byte* rows, int64_t values, float* out) {
-  if (info.dtype == "f32") {
-    std::copy_n(reinterpret_cast<const float*>(rows), values, out);
-  } else if (info.dtype == "i32") {
-    std::transform(reinterpret_cast<const int32_t*>(rows), reinterpret_cast<const int32_t*>(rows) + values,
-                   out, [](int32_t value) { return static_cast<float>(value); });
-  } else {
-    const auto* bits = reinterpret_cast<const uint16_t*>(rows);
-    if (info.dtype == "f16") std::transform(bits, bits + values, out, f32_from_f16);
-    if (info.dtype == "bf16") std::transform(bits, bits + values, out, f32_from_bf16);
-    if (info.dtype == "u16")
-      std::transform(bits, bits + values, out, [](uint16_t value) { return static_cast<float>(value); });
-  }
 }
 
 // The utterances of FILE.len beside a plain array (frames of each, one number per line), or one for all rows.
@@ -92,7 +76,8 @@ StoreInfo StoreInfo::from_json(const Json& json, const std::string& where) {
   if (kind != "features" && kind != "labels") fail("{}: kind {} is not known", where, kind);
   info.kind = kind == "labels" ? StoreKind::labels : StoreKind::features;
   info.dtype = json_get<std::string>(json, "dtype", where);
-  static const std::set<std::string> feature_types = {"f32", "f16", "bf16"}, label_types = {"u16", "i32"};
+  static const std::set<std::string> feature_types = {"f32", "f16", "bf16", "i8"},
+                                     label_types = {"u16", "i32"};
   if (!(is_label_kind(info) ? label_types : feature_types).contains(info.dtype))
     fail("{}: dtype {} is not one of {}", where, info.dtype, kind);
   info.dim = json_get<int64_t>(json, "dim", where);
@@ -123,10 +108,10 @@ FrameStore FrameStore::open(const std::filesystem::path& folder) {
     auto part = std::make_shared<Part>();
     part->rows = std::make_unique<NpyFile>(files.npy);
     part->first = store.frames_;
-    if (part->rows->rows() != sidecar.frames || part->rows->columns() != store.info_.dim ||
+    if (part->rows->rows() != sidecar.frames || part->rows->columns() != part_columns(store.info_) ||
         part->rows->header().descr != part_descr(store.info_))
       fail("{}: holds {} x {} of {}, its sidecar says {} x {} of {}", files.npy.string(), part->rows->rows(),
-           part->rows->columns(), part->rows->header().descr, sidecar.frames, store.info_.dim,
+           part->rows->columns(), part->rows->header().descr, sidecar.frames, part_columns(store.info_),
            part_descr(store.info_));
     for (StoredUtterance& utterance : read_part_utterances(files, sidecar)) {
       utterance.start += store.frames_;
@@ -183,9 +168,10 @@ void FrameStore::read_rows(int64_t first, int64_t count, float* out) const {
     if (here <= 0) continue;
     const bool ours = part_descr(info_) == rows.header().descr && !rows.header().fortran_order;
     if (ours)
-      convert_rows(info_,
-                   rows.data() + static_cast<std::size_t>(begin * info_.dim) * rows.header().item_size(),
-                   here * info_.dim, out);
+      decode_frames(
+          info_,
+          rows.data() + static_cast<std::size_t>(begin * part_columns(info_)) * rows.header().item_size(),
+          here, out);
     else
       rows.read_rows(begin, here, out);
     first += here;

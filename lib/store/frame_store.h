@@ -39,7 +39,7 @@ enum class StoreKind { features, labels };
 // rerun.
 struct StoreInfo {
   StoreKind kind = StoreKind::features;
-  std::string dtype = "f32";  // features: f32, f16, bf16; labels: u16, i32
+  std::string dtype = "f32";  // features: f32, f16, bf16, i8; labels: u16, i32
   int64_t dim = 0;            // features: values per frame; labels: 1
   FrameOrigin origin;
   std::string codebook;  // labels: content hash of the codebook

@@ -86,11 +86,4 @@ std::vector<StoredUtterance> read_part_utterances(const PartFiles& files, const 
   return utterances;
 }
 
-std::string part_descr(const StoreInfo& info) {
-  if (info.dtype == "f32") return "<f4";
-  if (info.dtype == "f16") return "<f2";
-  if (info.dtype == "i32") return "<i4";
-  return "<u2";
-}
-
 }  // namespace retort

@@ -38,7 +38,4 @@ PartSidecar read_sidecar(const PartFiles& files);
 // The lines of the part's .jsonl, checked against each other and the sidecar's counts.
 std::vector<StoredUtterance> read_part_utterances(const PartFiles& files, const PartSidecar& sidecar);
 
-// NumPy's name of the type that the store's values have in its .npy files.
-std::string part_descr(const StoreInfo& info);
-
 }  // namespace retort

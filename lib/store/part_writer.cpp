@@ -1,5 +1,5 @@
 #include "base/hash.h"
-#include "store/half.h"
+#include "store/frame_values.h"
 #include "store/not_finite.h"
 #include "store/npy.h"
 #include "store/part_files.h"
@@ -7,21 +7,9 @@
 namespace retort {
 namespace {
 
-// Values as the store writes them; f16 refuses what is beyond its range.
-std::vector<uint16_t> to_16_bit(const std::string& id, std::span<const float> values,
-                                const std::string& dtype) {
-  std::vector<uint16_t> bits(values.size());
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    bits[i] = dtype == "f16" ? f16_from_f32(values[i]) : bf16_from_f32(values[i]);
-    if (dtype == "f16" && (bits[i] & 0x7fff) == 0x7c00)
-      fail("{}: value {} is beyond f16; use --dtype f32 or bf16", id, values[i]);
-  }
-  return bits;
-}
-
 std::vector<int64_t> shape_of(const StoreInfo& info, int64_t frames) {
   return info.kind == StoreKind::labels ? std::vector<int64_t>{frames}
-                                        : std::vector<int64_t>{frames, info.dim};
+                                        : std::vector<int64_t>{frames, part_columns(info)};
 }
 
 }  // namespace
@@ -74,12 +62,8 @@ void FramePartWriter::add_features(const std::string& id, int64_t samples, const
     fail("{}: has frames of {} values, the store's have {}", id, frames.columns(), info.dim);
   if (const int64_t row = first_not_finite_row(frames); row >= 0)
     fail("{}: frame {} holds a value that is not finite", id, row);
-  if (info.dtype == "f32") {
-    state_->add(id, samples, frames.rows(), frames.data(), frames.values().size_bytes());
-  } else {
-    const std::vector<uint16_t> bits = to_16_bit(id, frames.values(), info.dtype);
-    state_->add(id, samples, frames.rows(), bits.data(), bits.size() * sizeof(uint16_t));
-  }
+  const std::vector<std::byte> bytes = encode_frames(info, id, frames);
+  state_->add(id, samples, frames.rows(), bytes.data(), bytes.size());
 }
 
 void FramePartWriter::add_labels(const std::string& id, int64_t samples, std::span<const int32_t> labels) {

@@ -105,6 +105,24 @@ TEST_CASE("16-bit stores keep values to their precision, and refuse what they ca
   CHECK_THROWS_WITH(writer.add_features("loud", 400, big), Catch::Contains("loud") && Catch::Contains("f16"));
 }
 
+TEST_CASE("an 8-bit store keeps every value to 1/254 of its frame's largest") {
+  auto items = some_items(4, 300);
+  std::fill_n(items[0].frames.row(0).begin(), 300, 0.0f);
+  const TemporaryFolder folder;
+  write_store(folder.path() / "s", feature_info(300, "i8"), items, 3);
+  const FrameStore store = FrameStore::open(folder.path() / "s");
+  for (const Item& item : items) {
+    const Matrix frames = store.read_features(*store.find(item.id));
+    for (int64_t i = 0; i < frames.rows(); ++i) {
+      float largest = 0;
+      for (const float value : item.frames.row(i)) largest = std::max(largest, std::abs(value));
+      for (int64_t j = 0; j < frames.columns(); ++j)
+        CHECK(std::abs(frames(i, j) - item.frames(i, j)) <= 1.001f * largest / 254);
+    }
+  }
+  CHECK(check_frame_store(folder.path() / "s").empty());
+}
+
 TEST_CASE("a value that is not finite is refused with utterance and frame") {
   const TemporaryFolder folder;
   FramePartWriter writer(folder.path() / "s", feature_info(2), {});
