@@ -103,6 +103,11 @@ void install_sinks(const std::string& tool, LogLevel least, bool bar) {
 }
 
 // One line, whatever the message holds.
+// What a library threw, without the stack that LibTorch appends.
+std::string without_stack(const std::string& message) {
+  return message.substr(0, message.find("\nException raised from"));
+}
+
 int report_failure(const std::string& tool, const std::string& message, int code) {
   std::string line = message;
   std::replace(line.begin(), line.end(), '\n', ' ');
@@ -225,7 +230,7 @@ int Tool::run(int argc, char** argv, const std::function<void()>& stage) {
   } catch (const std::bad_alloc&) {
     return report_failure(name_, "out of memory; give it less at a time or more memory", 1);
   } catch (const std::exception& error) {
-    return report_failure(name_, error.what(), 1);
+    return report_failure(name_, without_stack(error.what()), 1);
   }
 }
 
