@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains a student of about a third of the demo's teacher by every recipe, and prints one table of them. The teacher is the one
-# that scripts/demo made. A student that is there is not trained again.
+# that scripts/demo made; every tenth utterance is kept for validation. A student that is there is not trained again.
 # Usage: scripts/recipes/compare.sh [--demo DIR] [--work DIR] [--steps N] [--threads N] [--device cpu|cuda]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -25,8 +25,15 @@ teacher=$demo/run/teacher-1/student
 data=exp/data/asterisk
 [[ -f $teacher/config.json ]] || { echo "compare: there is no teacher $teacher; run scripts/demo" >&2; exit 1; }
 
+mkdir -p "$work"
+for part in train validation; do
+  awk -v part="$part" '(NR % 10 == 0) == (part == "validation")' "$data/en.jsonl" |
+    sed "s|\"path\":\"|&$(realpath --relative-to="$work" "$data")/|" >"$work/$part.jsonl.tmp"
+  mv "$work/$part.jsonl.tmp" "$work/$part.jsonl"
+done
+
 # What all students share: a thin conv stack, small batches, a learning rate that a few thousand updates need.
-common=(feature_grad_mult=1.0 optimizer.lr=0.002 schedule.warmup_steps=100 report_every=100 checkpoint_every=400
+common=(feature_grad_mult=1.0 optimizer.lr=0.002 schedule.warmup_steps=100 report_every=100 validate_every=200 checkpoint_every=400
   batch.seconds=12.0 batch.micro_seconds=12.0 batch.min_seconds=1.0 batch.max_seconds=2.0 batch.pad=false)
 thin="student.conv_channels=[48,48,48,48,48,64,64]"
 transformer=(student.hidden=96 student.heads=4 student.pos_kernel=64 student.layerdrop=0.0)
@@ -43,8 +50,9 @@ train() {
   fi
   for value in "${common[@]}" "$@"; do options+=(--student-set "$value"); done
   scripts/recipes/"$recipe"/run.sh --teacher "$teacher" --work "$work/$recipe" --alignments "$data/phones.ctm" \
-    --corpus "$data/en.jsonl" -k 100 --probe-corpus "$demo/probe.jsonl" --probe-key lang --student-steps "$steps" \
-    --threads "$threads" --device "$device" "${options[@]}"
+    --corpus "$work/train.jsonl" --validation-corpus "$work/validation.jsonl" --score-corpus "$data/en.jsonl" -k 100 \
+    --probe-corpus "$demo/probe.jsonl" --probe-key lang --student-steps "$steps" --threads "$threads" \
+    --device "$device" "${options[@]}"
 }
 train dicehubert "$thin" "${transformer[@]}" student.layers=2 student.ffn=320 student.final_dim=64 loss.unmasked=1.0
 train distilhubert "$thin" "${transformer[@]}" student.layers=2 student.ffn=320 "$layers" 'copy_from_teacher=["feature_extractor."]'

@@ -28,6 +28,7 @@ first_k=                                 # --first-k N: clusters of the first te
 layers=                                  # --layers LIST: teacher layers that may give the labels (enc6,enc9);
                                          #   empty: all of a small model, else those at 1/2, 3/4 and all of its depth
 alignments=                              # --alignments CTM: phones, for choosing the layer and for the units' scores
+validation_corpus=                       # --validation-corpus FILE: students report their loss on it while they train
 score_corpus=                            # --score-corpus FILE: what units are scored on; empty: --corpus
 probe_corpus=                            # --probe-corpus FILE; empty: --score-corpus
 probe_key=                               # --probe-key KEY: what the probe tells apart (speaker, lang); empty: no probe
@@ -61,6 +62,7 @@ while (($#)); do
     --first-k) first_k=$2 ;;
     --layers) layers=$2 ;;
     --alignments) alignments=$2 ;;
+    --validation-corpus) validation_corpus=$2 ;;
     --score-corpus) score_corpus=$2 ;;
     --probe-corpus) probe_corpus=$2 ;;
     --probe-key) probe_key=$2 ;;
@@ -91,7 +93,7 @@ probe_corpus=${probe_corpus:-$score_corpus}
 mkdir -p "$work"
 
 # What shapes the models and scores; a folder made with other values is left alone.
-shaping=(recipe corpus score_corpus teacher iterations k first_k layers alignments teacher_set student_set teacher_steps
+shaping=(recipe corpus validation_corpus score_corpus teacher iterations k first_k layers alignments teacher_set student_set teacher_steps
   student_steps points seed)
 flags=$(declare -p "${shaping[@]}")
 if [[ -f $work/flags ]]; then
@@ -230,14 +232,21 @@ fi
 # The student and its untrained twin, of the last teacher. What a recipe learns from besides the teacher is labels of its
 # layer, or the codebook that stands for a class head it lacks.
 train_student() {
-  local model labels targets=()
-  model=$(teacher_model "$iterations") labels=$(teacher_labels "$iterations")
+  local model labels codebook targets=() validation=()
+  model=$(teacher_model "$iterations") labels=$(teacher_labels "$iterations") codebook=${labels%/labels}/codebook
   case $recipe in
     dicehubert) targets=(--labels "$labels") ;;
-    dkd-lstm) grep -q '"classes": [1-9]' "$model/retort.json" 2>/dev/null || targets=(--codebook "${labels%/labels}/codebook") ;;
+    dkd-lstm) grep -q '"classes": [1-9]' "$model/retort.json" 2>/dev/null || targets=(--codebook "$codebook") ;;
   esac
+  if [[ -n $validation_corpus ]] && (($1 != 0)); then
+    validation=(--validation "$validation_corpus")
+    if [[ $recipe == dicehubert ]]; then
+      tool label --codebook "$codebook" --model "$model" "$validation_corpus" -o "$work/validation-labels" --device "$device"
+      validation+=(--validation-labels "$work/validation-labels")
+    fi
+  fi
   tool distill --recipe "$recipe" --teacher "$model" "${targets[@]}" "$corpus" -o "$2" --steps "$1" --seed "$seed" \
-    --device "$device" "${student_set[@]}"
+    --device "$device" "${validation[@]}" "${student_set[@]}"
 }
 if begin_stage 5 "student"; then train_student "$student_steps" "$work/student"; fi
 if begin_stage 6 "random init"; then train_student 0 "$work/random"; fi
