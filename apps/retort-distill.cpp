@@ -17,8 +17,11 @@ int main(int argc, char** argv) {
   tool.option("--teacher", options.teacher, "Model to learn from, or that the labels must come from");
   tool.option("--labels", options.labels, "Label store of the corpus (retort-label)");
   tool.option("--codebook", options.codebook, "Codebook of a teacher that has no class head (dkd recipes)");
+  tool.option("--features", options.features,
+              "What the teacher computes for the corpus (retort-extract), so that it need not run");
   tool.option("--validation", options.validation, "corpus.jsonl to validate on while training");
   tool.option("--validation-labels", options.validation_labels, "Its labels, of the same codebook");
+  tool.option("--validation-features", options.validation_features, "Its features, of the same teacher");
   tool.option("--init-from", options.init_from, "Model whose fitting tensors the student starts from");
   tool.flag("--new-head", options.new_head, "With --init-from: leave that model's heads behind");
   tool.option("-o,--output", options.run, "Run folder");

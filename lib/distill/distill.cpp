@@ -22,19 +22,50 @@ constexpr const char* no_torch =
 // Everything that a run is made from besides its recipe, as far as it was given.
 struct Inputs {
   std::optional<ModelWeights> teacher;
-  std::string teacher_hash;
-  std::optional<FrameStore> labels;
+  std::string teacher_hash;  // also where only its features were given
+  std::string teacher_from;  // the option that says which teacher it is, for errors
+  StoredTargets targets;
   std::optional<Codebook> codebook;
   std::optional<ModelWeights> start;
 };
 
 // A label store that has a label for every frame.
-FrameStore open_labels(const std::string& folder) {
-  FrameStore labels = FrameStore::open(folder);
+std::shared_ptr<const FrameStore> open_labels(const std::string& folder) {
+  auto store = std::make_shared<const FrameStore>(FrameStore::open(folder));
+  const FrameStore& labels = *store;
   if (labels.info().kind != StoreKind::labels) fail("{}: it holds features, not labels", folder);
   if (labels.info().dedup)
     fail("{}: runs were written once (--dedup), so they fit no frames; label without it", folder);
-  return labels;
+  return store;
+}
+
+// The stores of the layers that the objective compares: DIR, or DIR/LAYER of each, as retort-extract writes
+// them.
+std::vector<std::shared_ptr<const FrameStore>> open_features(const std::string& folder,
+                                                             const std::vector<std::string>& layers) {
+  std::vector<std::shared_ptr<const FrameStore>> stores;
+  for (const std::string& layer : layers) {
+    const bool alone = layers.size() == 1 && is_frame_store(folder);
+    const std::string name = alone ? folder : (std::filesystem::path(folder) / layer).string();
+    auto store = std::make_shared<const FrameStore>(FrameStore::open(name));
+    const StoreInfo& info = store->info();
+    if (info.kind != StoreKind::features) fail("{}: it holds labels, not features", name);
+    if (info.origin.layer != layer)
+      fail("{}: it holds layer {}, the recipe learns from {}", name, info.origin.layer, layer);
+    if (!stores.empty() &&
+        (info.origin.model != stores.front()->info().origin.model || info.dim != stores.front()->info().dim))
+      fail("{}: comes from another model than {}", name, layers.front());
+    stores.push_back(std::move(store));
+  }
+  return stores;
+}
+
+// Layers of the teacher whose features the objective can be given.
+std::vector<std::string> wanted_layers(const Recipe& recipe, const std::optional<Codebook>& codebook) {
+  if (std::holds_alternative<ClassDistillation>(recipe.objective)) return {codebook->origin.layer};
+  std::vector<std::string> layers;
+  for (const int layer : recipe.student.prediction.layers) layers.push_back(fmt::format("enc{}", layer));
+  return layers;
 }
 
 // Labels made from another model, or from another layer than the recipe insists on, would train a wrong
@@ -43,8 +74,8 @@ void check_labels(const FrameStore& labels, const Recipe& recipe, const Inputs& 
                   const DistillOptions& options, const std::string& folder) {
   const FrameOrigin& origin = labels.info().origin;
   if (!inputs.teacher_hash.empty() && origin.model != inputs.teacher_hash)
-    fail("{}: labels come from model {}, --teacher {} is {}; label with that teacher", folder, origin.model,
-         options.teacher, inputs.teacher_hash);
+    fail("{}: labels come from model {}, {} is {}; label with that teacher", folder, origin.model,
+         inputs.teacher_from, inputs.teacher_hash);
   const std::string layer = recipe.label_layer();
   if (!layer.empty() && origin.layer != layer)
     fail("{}: labels come from layer {}, the recipe wants {} (label_layer)", folder, origin.layer, layer);
@@ -55,16 +86,31 @@ void check_labels(const FrameStore& labels, const Recipe& recipe, const Inputs& 
 
 void check_codebook(const Codebook& codebook, const Inputs& inputs, const DistillOptions& options) {
   if (codebook.origin.model != inputs.teacher_hash)
-    fail("{}: the codebook is of model {}, --teacher {} is {}", options.codebook, codebook.origin.model,
-         options.teacher, inputs.teacher_hash);
+    fail("{}: the codebook is of model {}, {} is {}", options.codebook, codebook.origin.model,
+         inputs.teacher_from, inputs.teacher_hash);
+}
+
+void check_features_usage(const DistillOptions& options, const Recipe& recipe) {
+  if (!options.validation_features.empty() && options.validation.empty())
+    fail_usage("--validation-features without --validation");
+  if (!options.validation.empty() && options.validation_features.empty() != options.features.empty())
+    fail_usage(
+        "--validation and --features: give --validation-features if, and only if, there are --features");
+  if (options.features.empty()) return;
+  if (recipe.needs_labels()) fail_usage("--features: recipe {} learns from labels", recipe.name);
+  if (std::holds_alternative<ClassDistillation>(recipe.objective) && options.codebook.empty())
+    fail_usage("--codebook is missing: features tell recipe {} no classes without one", recipe.name);
 }
 
 // What the objective asks for and the command line lacks, or the other way round.
 void check_usage(const DistillOptions& options, const Recipe& recipe) {
   if (recipe.needs_labels() && options.labels.empty())
     fail_usage("--labels is missing: recipe {} trains on labels", recipe.name);
-  if (recipe.needs_teacher() && options.teacher.empty())
-    fail_usage("--teacher is missing: recipe {} learns from the teacher itself", recipe.name);
+  check_features_usage(options, recipe);
+  if (recipe.needs_teacher(!options.features.empty()) && options.teacher.empty())
+    fail_usage(
+        "--teacher is missing: recipe {} {}", recipe.name,
+        options.features.empty() ? "learns from the teacher itself" : "begins with the teacher's weights");
   const bool by_class = std::holds_alternative<ClassDistillation>(recipe.objective);
   if (!by_class && !options.codebook.empty())
     fail_usage("--codebook: recipe {} does not distill classes", recipe.name);
@@ -82,29 +128,43 @@ void drop_heads(ModelWeights& weights) {
     if (spec.role == TensorRole::head) weights.tensors.erase(spec.name);
 }
 
+// Features must be the teacher's; without a --teacher they say which one it is.
+void read_teacher(const DistillOptions& options, Inputs& inputs) {
+  const auto& features = inputs.targets.features;
+  if (!features.empty()) {
+    inputs.teacher_hash = features.front()->info().origin.model;
+    inputs.teacher_from = "--features " + options.features;
+  }
+  if (options.teacher.empty()) return;
+  inputs.teacher = read_model(options.teacher);
+  const std::string hash = inputs.teacher->hash();
+  if (!features.empty() && hash != inputs.teacher_hash)
+    fail("{}: features come from model {}, --teacher {} is {}; extract with that teacher", options.features,
+         inputs.teacher_hash, options.teacher, hash);
+  inputs.teacher_hash = hash;
+  inputs.teacher_from = "--teacher " + options.teacher;
+}
+
 Inputs read_inputs(const DistillOptions& options, const Recipe& recipe) {
   Inputs inputs;
-  if (!options.teacher.empty()) {
-    inputs.teacher = read_model(options.teacher);
-    inputs.teacher_hash = inputs.teacher->hash();
-  }
-  if (!options.codebook.empty()) {
-    inputs.codebook = read_codebook(options.codebook);
-    check_codebook(*inputs.codebook, inputs, options);
-  }
+  if (!options.codebook.empty()) inputs.codebook = read_codebook(options.codebook);
+  if (!options.features.empty())
+    inputs.targets.features = open_features(options.features, wanted_layers(recipe, inputs.codebook));
+  read_teacher(options, inputs);
+  if (inputs.codebook) check_codebook(*inputs.codebook, inputs, options);
   if (!options.labels.empty()) {
-    inputs.labels = open_labels(options.labels);
-    check_labels(*inputs.labels, recipe, inputs, options, options.labels);
+    inputs.targets.labels = open_labels(options.labels);
+    check_labels(*inputs.targets.labels, recipe, inputs, options, options.labels);
   }
-  if (!options.init_from.empty()) inputs.start = read_model(options.init_from);
-  if (!recipe.needs_teacher()) inputs.teacher.reset();  // its hash is all that was wanted
+  if (!recipe.needs_teacher(!options.features.empty()))
+    inputs.teacher.reset();  // its hash is all that was wanted
   return inputs;
 }
 
 // How many classes the student is to tell apart; 0 where it learns none.
 int64_t class_count(const Recipe& recipe, const Inputs& inputs) {
   if (std::holds_alternative<LayerPrediction>(recipe.objective)) return 0;
-  const int64_t of_labels = inputs.labels ? inputs.labels->info().clusters : 0;
+  const int64_t of_labels = inputs.targets.labels ? inputs.targets.labels->info().clusters : 0;
   if (recipe.needs_labels()) return of_labels;
   const int64_t of_teacher = inputs.codebook ? inputs.codebook->clusters() : inputs.teacher->config.classes;
   if (of_teacher == 0)
@@ -157,7 +217,10 @@ TrainingJob make_job(const DistillOptions& options, Recipe recipe, const Inputs&
   if (inputs.teacher) {
     check_frames(recipe.student, inputs.teacher->config);
     check_predicted_layers(recipe.student, inputs.teacher->config);
-    recipe.student.prediction.dim = inputs.teacher->config.hidden;
+  }
+  if (inputs.teacher || !inputs.targets.features.empty()) {
+    recipe.student.prediction.dim =
+        inputs.teacher ? inputs.teacher->config.hidden : inputs.targets.features.front()->info().dim;
     recipe.student.prediction.inner = recipe.student.hidden;
   }
   if (recipe.student.prediction.layers.empty()) recipe.student.prediction = {};
@@ -169,6 +232,7 @@ TrainingJob make_job(const DistillOptions& options, Recipe recipe, const Inputs&
   job.device = options.device;
   job.start = inputs.start;
   job.teacher = inputs.teacher;
+  job.features_stored = !inputs.targets.features.empty();
   job.codebook = inputs.codebook;
   if (job.start && options.new_head) drop_heads(*job.start);
   return job;
@@ -177,7 +241,7 @@ TrainingJob make_job(const DistillOptions& options, Recipe recipe, const Inputs&
 TrainingView view_of(const TrainingJob& job) {
   TrainingView view;
   view.student = job.recipe.student;
-  if (job.teacher) view.teacher_wave_norm = job.teacher->config.wave_norm;
+  if (job.teacher && !job.features_stored) view.teacher_wave_norm = job.teacher->config.wave_norm;
   if (const auto* masked = std::get_if<MaskedPrediction>(&job.recipe.objective))
     view.masking = masked->masking;
   return view;
@@ -190,15 +254,25 @@ Json labels_json(const FrameStore& labels) {
           {"origin", labels.info().origin.to_json()}};
 }
 
+Json features_json(const StoredTargets& targets) {
+  Json json = Json::array();
+  for (const auto& store : targets.features)
+    json.push_back({{"hash", store->hash()},
+                    {"dtype", store->info().dtype},
+                    {"origin", store->info().origin.to_json()}});
+  return json;
+}
+
 // What a run is made from: two runs are the same if this and the code are.
 Json run_config(const DistillOptions& options, const Recipe& recipe, const Inputs& inputs,
                 const Corpus& corpus, const Json& validation) {
-  return {{"format", "retort-run-2"},
+  return {{"format", "retort-run-3"},
           {"recipe", recipe.to_json()},
           {"seed", options.seed},
           {"corpus", corpus.hash()},
           {"teacher", inputs.teacher_hash},
-          {"labels", inputs.labels ? labels_json(*inputs.labels) : Json()},
+          {"labels", inputs.targets.labels ? labels_json(*inputs.targets.labels) : Json()},
+          {"features", features_json(inputs.targets)},
           {"codebook", inputs.codebook ? inputs.codebook->hash() : ""},
           {"init_from", inputs.start ? inputs.start->hash() : ""},
           {"new_head", options.new_head},
@@ -210,15 +284,24 @@ std::unique_ptr<TrainingSet> validation_set(const DistillOptions& options, const
                                             const Inputs& inputs, Json& config) {
   if (options.validation.empty()) return nullptr;
   const Corpus corpus = Corpus::read(options.validation);
-  std::optional<FrameStore> labels;
-  if (inputs.labels) {
-    labels = open_labels(options.validation_labels);
-    if (labels->info().codebook != inputs.labels->info().codebook)
+  StoredTargets targets;
+  if (inputs.targets.labels) {
+    targets.labels = open_labels(options.validation_labels);
+    if (targets.labels->info().codebook != inputs.targets.labels->info().codebook)
       fail("{}: labels were made with codebook {}, those to train on with {}", options.validation_labels,
-           labels->info().codebook, inputs.labels->info().codebook);
+           targets.labels->info().codebook, inputs.targets.labels->info().codebook);
   }
-  config = {{"corpus", corpus.hash()}, {"labels", labels ? labels_json(*labels) : Json()}};
-  return std::make_unique<TrainingSet>(corpus, labels ? &*labels : nullptr, view_of(job),
+  if (!inputs.targets.features.empty()) {
+    targets.features = open_features(options.validation_features, wanted_layers(job.recipe, inputs.codebook));
+    if (const std::string& model = targets.features.front()->info().origin.model;
+        model != inputs.teacher_hash)
+      fail("{}: features come from model {}, those to train on from {}", options.validation_features, model,
+           inputs.teacher_hash);
+  }
+  config = {{"corpus", corpus.hash()},
+            {"labels", targets.labels ? labels_json(*targets.labels) : Json()},
+            {"features", features_json(targets)}};
+  return std::make_unique<TrainingSet>(corpus, std::move(targets), view_of(job),
                                        job.recipe.batch.min_seconds);
 }
 
@@ -264,10 +347,10 @@ void run_distill(const DistillOptions& options) {
   check_usage(options, recipe);
   const Processes processes = meet_processes(options);
   const Corpus corpus = Corpus::read(options.corpus);
-  const Inputs inputs = read_inputs(options, recipe);
+  Inputs inputs = read_inputs(options, recipe);
+  if (!options.init_from.empty()) inputs.start = read_model(options.init_from);
   TrainingJob job = make_job(options, recipe, inputs);
-  TrainingSet training(corpus, inputs.labels ? &*inputs.labels : nullptr, view_of(job),
-                       job.recipe.batch.min_seconds);
+  TrainingSet training(corpus, inputs.targets, view_of(job), job.recipe.batch.min_seconds);
   Json validation_config;
   const auto validation = validation_set(options, job, inputs, validation_config);
 
@@ -302,19 +385,21 @@ Json run_validation(const DistillOptions& options) {
     fail_usage("--init-from is missing: --validate-only measures a student that is there");
   if (process_environment().count > 1) fail_usage("--validate-only runs in one process");
   const Corpus corpus = Corpus::read(options.corpus);
-  const Inputs inputs = read_inputs(options, recipe);
+  ModelWeights student = read_model(options.init_from);
   // The student is what it is: its own heads say which layers are compared.
-  recipe.student = inputs.start->config;
+  recipe.student = student.config;
   recipe.copy_from_teacher.clear();
   if (recipe.needs_labels() && recipe.student.classes == 0)
     fail("{}: this model has no class head to validate", options.init_from);
   if (std::holds_alternative<LayerPrediction>(recipe.objective) && recipe.student.prediction.layers.empty())
     fail("{}: this model has no prediction heads to validate", options.init_from);
+  Inputs inputs = read_inputs(options, recipe);
+  inputs.start = std::move(student);
   TrainingJob job = make_job(options, recipe, inputs);
   if (const std::string difference = config_difference(job.recipe.student, inputs.start->config);
       !difference.empty())
     fail("{}: its heads do not fit the labels or the teacher: {}", options.init_from, difference);
-  TrainingSet set(corpus, inputs.labels ? &*inputs.labels : nullptr, view_of(job), 0);
+  TrainingSet set(corpus, inputs.targets, view_of(job), 0);
   return validate(job, set);
 }
 

@@ -134,6 +134,11 @@ Objective parse_objective(const Json& recipe, const std::string& where) {
   return objective;
 }
 
+Precision parse_precision(const std::string& name, const std::string& where) {
+  if (name != "f32" && name != "bf16") fail("{}: precision {} should be f32 or bf16", where, name);
+  return name == "bf16" ? Precision::bf16 : Precision::f32;
+}
+
 void check_training(const Recipe& recipe, const std::string& where) {
   if (recipe.optimizer.lr <= 0) fail("{}: optimizer.lr {} should be above 0", where, recipe.optimizer.lr);
   if (recipe.schedule.steps < 0 || recipe.schedule.warmup_steps < 0)
@@ -193,7 +198,8 @@ Json Recipe::to_json() const {
                {"notes", notes},
                {"student", shape_json(student)},
                {"copy_from_teacher", copy_from_teacher},
-               {"feature_grad_mult", feature_grad_mult}};
+               {"feature_grad_mult", feature_grad_mult},
+               {"precision", precision == Precision::bf16 ? "bf16" : "f32"}};
   std::visit(
       [&json]<class T>(const T& chosen) {
         json["objective"] = ObjectiveFormat<T>::name;
@@ -232,6 +238,7 @@ Recipe parse_recipe(const Json& json, const std::string& where) {
   recipe.student = parse_shape(section("student"), where + ": student");
   recipe.copy_from_teacher = json_get<std::vector<std::string>>(json, "copy_from_teacher", where);
   recipe.feature_grad_mult = json_get<double>(json, "feature_grad_mult", where);
+  recipe.precision = parse_precision(json_get<std::string>(json, "precision", where), where);
   recipe.objective = parse_objective(json, where);
   recipe.optimizer = {
       number("optimizer", "lr"),           number("optimizer", "beta1"),

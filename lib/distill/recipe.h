@@ -76,6 +76,10 @@ struct BatchOptions {
   bool pad = false;  // false: a batch is cropped to its shortest utterance; true: padded to its longest
 };
 
+// What products are computed in. Parameters, their gradients and moments, norms, softmax and losses are f32
+// in both.
+enum class Precision { f32, bf16 };
+
 struct Recipe {
   std::string name;
   std::string paper;
@@ -83,6 +87,7 @@ struct Recipe {
   ModelConfig student;             // classes and width of prediction heads come from labels and teacher
   std::vector<std::string> copy_from_teacher;  // beginnings of the names of tensors the student starts with
   double feature_grad_mult = 0.1;
+  Precision precision = Precision::f32;
   Objective objective;
   OptimizerOptions optimizer;
   ScheduleOptions schedule;
@@ -94,7 +99,8 @@ struct Recipe {
 
   Json to_json() const;
   bool needs_labels() const { return std::holds_alternative<MaskedPrediction>(objective); }
-  bool needs_teacher() const { return !needs_labels() || !copy_from_teacher.empty(); }
+  // Its weights; what it computes may also be there as `stored` features.
+  bool needs_teacher(bool stored) const { return (!needs_labels() && !stored) || !copy_from_teacher.empty(); }
   // "" where any layer's labels will do.
   std::string label_layer() const;
 };

@@ -20,7 +20,8 @@ class ClassDistillationObjective : public TrainingObjective {
     centroids_ = at::from_blob(const_cast<float*>(centroids.data()), {centroids.rows(), centroids.columns()},
                                at::kFloat)
                      .to(device);
-    layer_ = parse_layer(teacher_.codebook->origin.layer, teacher_.model->config());
+    if (!teacher_.model.is_empty())
+      layer_ = parse_layer(teacher_.codebook->origin.layer, teacher_.model->config());
     codebook_scale_ =
         options.codebook_scale * json_get<double>(teacher_.codebook->report, "inertia", "codebook.json");
   }
@@ -64,6 +65,8 @@ class ClassDistillationObjective : public TrainingObjective {
   template <class Counted>
   at::Tensor teacher_logits(const TrainingBatch& batch, const Counted& counted) const {
     const at::NoGradGuard no_grad;
+    if (!batch.features.empty())
+      return codebook_logits(counted(batch.features.front()), centroids_, codebook_scale_);
     HubertModel teacher = teacher_.model;
     HubertForwardOptions forward;
     if (teacher_.codebook && layer_.kind == Layer::Kind::enc) forward.last_block = layer_.index;
@@ -99,7 +102,7 @@ class ClassDistillationObjective : public TrainingObjective {
   const int64_t classes_;
   const Teacher teacher_;
   at::Tensor centroids_;  // (classes, dim)
-  Layer layer_;           // that the codebook is of
+  Layer layer_;           // that the codebook is of, where the teacher computes it
   double codebook_scale_ = 1;
 };
 
@@ -112,7 +115,7 @@ std::unique_ptr<TrainingObjective> make_class_distillation(const ClassDistillati
   if (teacher.codebook && layer != "final" && !layer.starts_with("enc"))
     fail("--codebook: it is of layer {}; the classes of a block's output (enc1, ...) can be distilled",
          layer);
-  if (!teacher.codebook && teacher.model->config().classes == 0)
+  if (!teacher.codebook && (teacher.model.is_empty() || teacher.model->config().classes == 0))
     fail("--teacher: this model has no class head; give a --codebook of one of its layers");
   return std::make_unique<ClassDistillationObjective>(options, feature_grad_mult, classes, std::move(teacher),
                                                       device);

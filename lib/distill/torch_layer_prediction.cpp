@@ -50,6 +50,7 @@ class LayerPredictionObjective : public TrainingObjective {
 
  private:
   std::vector<at::Tensor> teacher_layers(const TrainingBatch& batch) const {
+    if (!batch.features.empty()) return batch.features;
     const at::NoGradGuard no_grad;
     HubertForwardOptions forward;
     forward.last_block = *std::max_element(layers_.begin(), layers_.end());

@@ -22,6 +22,9 @@ TrainingBatch::TrainingBatch(TrainingExamples& examples, const at::Device& devic
                           ? waveforms
                           : matrix(examples.teacher_waveforms, examples.samples, at::kFloat);
   labels = matrix(examples.labels, examples.frames, at::kLong);
+  for (StoredFeatures& layer : examples.features)
+    features.push_back(matrix(layer.values, examples.frames * layer.dim, at::kFloat)
+                           .view({rows, examples.frames, layer.dim}));
   masked = matrix(examples.masked, examples.frames, at::kByte);
   if (masked.defined()) masked = masked.to(at::kBool);
   const FrameLengths counts{frames, examples.frames};
@@ -36,9 +39,10 @@ std::unique_ptr<TrainingObjective> make_objective(const Recipe& recipe, const Mo
                                                   Teacher teacher, const at::Device& device) {
   if (const auto* masked = std::get_if<MaskedPrediction>(&recipe.objective))
     return make_masked_prediction(*masked, recipe.feature_grad_mult, student.classes);
-  if (teacher.model.is_empty()) fail("recipe {}: this objective needs a teacher", recipe.name);
-  teacher.model->to(device);
-  teacher.model->eval();
+  if (!teacher.model.is_empty()) {
+    teacher.model->to(device);
+    teacher.model->eval();
+  }
   if (const auto* layers = std::get_if<LayerPrediction>(&recipe.objective))
     return make_layer_prediction(*layers, recipe.feature_grad_mult, student.prediction, teacher.model);
   return make_class_distillation(std::get<ClassDistillation>(recipe.objective), recipe.feature_grad_mult,

@@ -19,8 +19,10 @@ struct TrainingBatch {
   at::Tensor waveforms;          // (rows, samples)
   at::Tensor teacher_waveforms;  // (rows, samples)
   at::Tensor labels;             // (rows, frames) int64; undefined without labels
-  at::Tensor masked;             // (rows, frames) bool; undefined where nothing is masked
-  at::Tensor valid;              // (rows, frames) bool; undefined where every row is as long as the longest
+  std::vector<at::Tensor>
+      features;       // (rows, frames, dim) of the teacher's layers; empty where the teacher computes them
+  at::Tensor masked;  // (rows, frames) bool; undefined where nothing is masked
+  at::Tensor valid;   // (rows, frames) bool; undefined where every row is as long as the longest
   std::vector<int64_t> lengths;  // samples
   std::vector<int64_t> frames;   // frames that each row has
 
@@ -44,7 +46,8 @@ class TrainingObjective {
   virtual std::vector<std::string> headline() const = 0;
 };
 
-// A frozen model, or a model with a codebook that stands for the head it lacks.
+// A frozen model, or a codebook that stands for the head which it lacks, or both. Without a model the batches
+// hold its features.
 struct Teacher {
   HubertModel model{nullptr};
   std::optional<Codebook> codebook;

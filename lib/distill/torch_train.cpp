@@ -16,6 +16,7 @@
 #include "model/model_folder.h"
 #include "model/tensors.h"
 #include "nn/torch_device.h"
+#include "nn/torch_precision.h"
 
 namespace retort {
 namespace {
@@ -36,7 +37,8 @@ double seconds_since(Clock::time_point begin) {
 
 std::unique_ptr<TrainingObjective> objective_of(const TrainingJob& job, const at::Device& device) {
   Teacher teacher;
-  if (job.teacher && !job.recipe.needs_labels()) teacher.model = HubertModel(*job.teacher);
+  if (job.teacher && !job.recipe.needs_labels() && !job.features_stored)
+    teacher.model = HubertModel(*job.teacher);
   teacher.codebook = job.codebook;
   return make_objective(job.recipe, job.recipe.student, std::move(teacher), device);
 }
@@ -48,6 +50,15 @@ std::vector<std::size_t> own_share(std::size_t micro_batches, const Processes& p
        i += static_cast<std::size_t>(processes.count()))
     own.push_back(i);
   return own;
+}
+
+// Both teacher and student run in the recipe's precision.
+BatchLoss loss_of(const Recipe& recipe, const TrainingObjective& objective, TrainingExamples& examples,
+                  HubertModel& student, const at::Device& device, Metrics& metrics) {
+  const Autocast scope(device, recipe.precision == Precision::bf16);
+  BatchLoss loss = objective.loss(TrainingBatch(examples, device), student, metrics);
+  metrics.add("loss", loss.sum, loss.frames);
+  return loss;
 }
 
 // The losses of a student on a whole set, as validation reports them. The processes share the work.
@@ -67,8 +78,7 @@ Json validation_report(const TrainingJob& job, const TrainingObjective& objectiv
   while (!examples.done()) {
     between();
     TrainingExamples next = examples.next();
-    const BatchLoss loss = objective.loss(TrainingBatch(next, device), student, metrics);
-    metrics.add("loss", loss.sum, loss.frames);
+    loss_of(job.recipe, objective, next, student, device, metrics);
     seconds.front() += next.seconds();
   }
   metrics = metrics.of_all(processes);
@@ -215,9 +225,8 @@ class Trainer {
 
   // Adds one micro batch's gradient of the summed loss.
   BatchLoss accumulate(TrainingExamples& examples) {
-    const BatchLoss loss = objective_->loss(TrainingBatch(examples, device_), student_, interval_.metrics);
+    const BatchLoss loss = loss_of(recipe_, *objective_, examples, student_, device_, interval_.metrics);
     loss.sum.backward();
-    interval_.metrics.add("loss", loss.sum, loss.frames);
     interval_.audio_seconds += examples.seconds();
     interval_.padded_seconds += static_cast<double>(examples.rows() * examples.samples) / model_rate;
     return {loss.sum.detach(), loss.frames};

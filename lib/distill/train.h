@@ -22,6 +22,7 @@ struct TrainingJob {
   std::string device = "cpu";
   std::optional<ModelWeights> start;    // weights to start from; those of other names or shapes are not used
   std::optional<ModelWeights> teacher;  // where the recipe needs one
+  bool features_stored = false;         // the training set holds what the teacher would compute
   std::optional<Codebook> codebook;     // of the teacher, in the place of a class head
   Json provenance = Json::object();     // goes into the student's retort.json
 };

@@ -26,6 +26,19 @@ int64_t label_ratio(const FrameStore& labels, const ModelConfig& student) {
   return student.stride() / hop;
 }
 
+// The utterance's entry in a store that was made from this very audio.
+const StoredUtterance& entry_of(const FrameStore& store, const std::string& id, int64_t samples,
+                                int64_t frames, const char* what, const char* remedy) {
+  const StoredUtterance* stored = store.find(id);
+  if (stored == nullptr)
+    fail("{}: the {} have no such utterance; they were made from another corpus ({})", id, what,
+         store.info().origin.corpus);
+  if (stored->samples != samples || stored->frames != frames)
+    fail("{}: {} are for {} samples ({} frames), the audio has {} ({}); {} this corpus again", id, what,
+         stored->samples, stored->frames, samples, frames, remedy);
+  return *stored;
+}
+
 // Appends a row of `width` values: part of an utterance, normalised as a whole, and zeros.
 void append_crop(const std::vector<float>& audio, const std::string& wave_norm, const Crop& crop,
                  int64_t first_sample, int64_t width, std::vector<float>& rows) {
@@ -42,14 +55,18 @@ double TrainingExamples::seconds() const {
   return static_cast<double>(std::accumulate(lengths.begin(), lengths.end(), int64_t{0})) / model_rate;
 }
 
-TrainingSet::TrainingSet(const Corpus& corpus, const FrameStore* labels, TrainingView view,
-                         double min_seconds)
-    : view_(std::move(view)) {
-  if (labels != nullptr) labels_per_frame_ = label_ratio(*labels, view_.student);
+TrainingSet::TrainingSet(const Corpus& corpus, StoredTargets targets, TrainingView view, double min_seconds)
+    : targets_(std::move(targets)), view_(std::move(view)) {
+  if (targets_.labels) labels_per_frame_ = label_ratio(*targets_.labels, view_.student);
+  for (const auto& features : targets_.features)
+    if (features->info().origin.hop != view_.student.stride())
+      fail("features come every {} samples, the student's frames every {}", features->info().origin.hop,
+           view_.student.stride());
   const auto shortest = static_cast<int64_t>(min_seconds * model_rate);
   for (const Utterance& utterance : corpus.utterances()) {
-    Item item{utterance, utterance.model_samples(), {}};
-    if (labels != nullptr) add_labels(item, *labels);
+    Item item{utterance, utterance.model_samples(), {}, {}};
+    if (targets_.labels) add_labels(item);
+    add_features(item);
     if (item.samples < shortest || view_.student.frames(item.samples) == 0) {
       ++left_out_;
       continue;
@@ -60,20 +77,21 @@ TrainingSet::TrainingSet(const Corpus& corpus, const FrameStore* labels, Trainin
   cache_.resize(items_.size());
 }
 
-void TrainingSet::add_labels(Item& item, const FrameStore& labels) const {
+void TrainingSet::add_labels(Item& item) const {
+  const FrameStore& labels = *targets_.labels;
   const std::string& id = item.utterance.id;
-  const StoredUtterance* stored = labels.find(id);
-  if (stored == nullptr)
-    fail("{}: the labels have no such utterance; they were made from another corpus ({})", id,
-         labels.info().origin.corpus);
   const int64_t expected = expected_labels(item.samples, labels.info().origin.hop, view_.student);
-  if (stored->samples != item.samples || stored->frames != expected)
-    fail("{}: labels are for {} samples ({} labels), the audio has {} ({}); label this corpus again", id,
-         stored->samples, stored->frames, item.samples, expected);
-  item.labels = labels.read_labels(*stored);
+  item.labels = labels.read_labels(entry_of(labels, id, item.samples, expected, "labels", "label"));
   for (const int32_t label : item.labels)
     if (label < 0 || label >= labels.info().clusters)
       fail("{}: label {} is not below K = {}", id, label, labels.info().clusters);
+}
+
+void TrainingSet::add_features(Item& item) const {
+  for (const auto& features : targets_.features)
+    item.first_features.push_back(entry_of(*features, item.utterance.id, item.samples,
+                                           view_.student.frames(item.samples), "features", "extract")
+                                      .start);
 }
 
 std::vector<int64_t> TrainingSet::samples() const {
@@ -105,6 +123,19 @@ void TrainingSet::append_labels(const Crop& crop, TrainingExamples& examples) co
   examples.labels.resize(static_cast<std::size_t>(examples.rows() * examples.frames));
 }
 
+void TrainingSet::append_features(const Crop& crop, TrainingExamples& examples) const {
+  examples.features.resize(targets_.features.size());
+  for (std::size_t layer = 0; layer < targets_.features.size(); ++layer) {
+    const FrameStore& store = *targets_.features[layer];
+    StoredFeatures& features = examples.features[layer];
+    features.dim = store.info().dim;
+    const std::size_t begin = features.values.size();
+    features.values.resize(begin + static_cast<std::size_t>(examples.frames * features.dim));
+    store.read_rows(items_[crop.utterance].first_features[layer] + crop.first_frame, examples.valid.back(),
+                    features.values.data() + begin);
+  }
+}
+
 TrainingExamples TrainingSet::examples(const MicroBatch& batch, Random random) {
   const ModelConfig& student = view_.student;
   const bool teacher_differs =
@@ -122,6 +153,7 @@ TrainingExamples TrainingSet::examples(const MicroBatch& batch, Random random) {
     made.lengths.push_back(crop.samples);
     made.valid.push_back(student.frames(crop.samples));
     if (labels_per_frame_ > 0) append_labels(crop, made);
+    append_features(crop, made);
   }
   if (view_.masking)
     for (const auto& row : span_masks(made.valid, *view_.masking, random))

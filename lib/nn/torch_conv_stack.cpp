@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "nn/torch_conv_frames.h"
+#include "nn/torch_precision.h"
 
 namespace retort {
 namespace {
@@ -12,7 +13,7 @@ namespace {
 at::Tensor norm_over_time(const at::Tensor& x, const FrameLengths& lengths, const at::Tensor& weight,
                           const at::Tensor& bias) {
   const auto norm = [&](const at::Tensor& y) {
-    return at::group_norm(y, y.size(1), weight, bias, conv_norm_eps);
+    return at::group_norm(in_full_precision(y), y.size(1), weight, bias, conv_norm_eps);
   };
   if (lengths.equal()) return norm(x);
   std::vector<at::Tensor> each;
@@ -25,7 +26,8 @@ at::Tensor norm_over_time(const at::Tensor& x, const FrameLengths& lengths, cons
 }
 
 at::Tensor norm_over_channels(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  return at::layer_norm(x.transpose(1, 2), weight.sizes(), weight, bias, conv_norm_eps).transpose(1, 2);
+  return at::layer_norm(in_full_precision(x).transpose(1, 2), weight.sizes(), weight, bias, conv_norm_eps)
+      .transpose(1, 2);
 }
 
 }  // namespace
@@ -52,7 +54,8 @@ ConvStack::ConvStack(const ModelConfig& config, const ParameterTable& parameters
 }
 
 at::Tensor ConvStack::forward(const at::Tensor& waveforms, const std::vector<int64_t>& lengths) const {
-  const bool rows_are_faster = !at::GradMode::is_enabled() && waveforms.device().is_cpu();
+  const bool rows_are_faster = !at::GradMode::is_enabled() && waveforms.device().is_cpu() &&
+                               !at::autocast::is_autocast_enabled(at::kCPU);
   return rows_are_faster ? forward_each(waveforms, lengths) : forward_batch(waveforms, lengths);
 }
 

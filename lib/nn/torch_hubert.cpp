@@ -174,7 +174,8 @@ void HubertModelImpl::run_lstm(HubertStates& states, const at::Tensor& x, int bl
 
 at::Tensor HubertModelImpl::normalise(const at::Tensor& x, const std::string& name) const {
   const at::Tensor weight = network_->parameters[name + ".weight"];
-  return at::layer_norm(x, weight.sizes(), weight, network_->parameters[name + ".bias"], config_.norm_eps);
+  return at::layer_norm(in_full_precision(x), weight.sizes(), weight, network_->parameters[name + ".bias"],
+                        config_.norm_eps);
 }
 
 // (batch, frames, hidden) to (batch, frames / factor, hidden). What does not fill a window is left out.

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "nn/torch_precision.h"
+
 namespace retort {
 namespace {
 
@@ -54,7 +56,7 @@ at::Tensor PositionalConv::convolve(const at::Tensor& x, const at::Tensor& weigh
 at::Tensor PositionalConv::stacked(at::Tensor x, const at::Tensor& padding) const {
   for (const Conv& conv : convs_) {
     const at::Tensor y = convolve(zero_at(x, padding), conv.weight, conv.bias).transpose(1, 2);
-    x = at::gelu(at::layer_norm(y, {y.size(2)}, {}, {}, stacked_norm_eps)).transpose(1, 2);
+    x = at::gelu(at::layer_norm(in_full_precision(y), {y.size(2)}, {}, {}, stacked_norm_eps)).transpose(1, 2);
   }
   return x;
 }
@@ -66,8 +68,8 @@ at::Tensor PositionalConv::add_to(const at::Tensor& x, const at::Tensor& padding
       positions = at::gelu(convolve(positions, normalised_weight(), bias_));
       break;
     case PositionalForm::batch_norm:
-      positions = at::batch_norm(positions, batch_weight_, batch_bias_, running_mean_, running_var_, training,
-                                 batch_norm_momentum, batch_norm_eps, false);
+      positions = at::batch_norm(in_full_precision(positions), batch_weight_, batch_bias_, running_mean_,
+                                 running_var_, training, batch_norm_momentum, batch_norm_eps, false);
       positions = at::gelu(convolve(zero_at(positions, padding), convs_[0].weight, convs_[0].bias));
       break;
     case PositionalForm::stacked:

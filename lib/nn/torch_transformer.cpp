@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "nn/torch_precision.h"
+
 namespace retort {
 
 TransformerBlock::TransformerBlock(const ModelConfig& config, const ParameterTable& parameters, int index)
@@ -23,7 +25,8 @@ TransformerBlock::TransformerBlock(const ModelConfig& config, const ParameterTab
 }
 
 at::Tensor TransformerBlock::norm(const at::Tensor& x, const Linear& scale) const {
-  return at::layer_norm(x, scale.weight.sizes(), scale.weight, scale.bias, config_.norm_eps);
+  return at::layer_norm(in_full_precision(x), scale.weight.sizes(), scale.weight, scale.bias,
+                        config_.norm_eps);
 }
 
 // WavLM (Chen et al. 2022, section 3.1): the bias of a query and a key is scaled by 2 + r (u c - 1), with

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -93,6 +94,37 @@ class DistillTest(ToolTest):
 
     def test_stopped_and_resumed_is_as_unbroken(self):
         self.check_resumed(signal.SIGTERM, 128 + signal.SIGTERM)
+
+    def test_killed_twenty_times_is_as_unbroken(self):
+        steps, kills, chance = 1200, 20, random.Random(20)
+        self.train("whole", steps=steps)
+        command = self.command("broken", steps=steps)
+        for _ in range(kills):
+            process = subprocess.Popen([str(BIN / command[0]), *map(str, command[1:])], cwd=self.folder,
+                                       stderr=subprocess.DEVNULL)
+            wanted = self.newest_checkpoint("broken") + 10 * chance.randint(1, 2)
+            deadline = time.monotonic() + 120
+            while self.newest_checkpoint("broken") < wanted:
+                self.assertLess(time.monotonic(), deadline, "no checkpoint came")
+                self.assertIsNone(process.poll(), "training ended before it was killed")
+                time.sleep(0.002)
+            time.sleep(chance.uniform(0, 0.03))
+            process.kill()
+            self.assertEqual(process.wait(), -signal.SIGKILL)
+        self.assertIn("going on from update", self.train("broken", steps=steps).err)
+        self.assertEqual(self.bytes_of("whole/student"), self.bytes_of("broken/student"))
+
+    def newest_checkpoint(self, run):
+        found = (self.folder / run / "checkpoints").glob("step-*/state.safetensors")
+        return max((int(file.parent.name.removeprefix("step-")) for file in found), default=0)
+
+    def test_bf16_learns_what_f32_learns(self):
+        last = {}
+        for precision in ["f32", "bf16"]:
+            self.train(precision, values=[f"precision={precision}"])
+            last[precision] = json.loads((self.folder / precision / "log.jsonl").read_text().splitlines()[-1])["loss"]
+        self.assertNotEqual(last["f32"], last["bf16"])
+        self.assertAlmostEqual(last["f32"], last["bf16"], delta=0.02 * last["f32"])
 
     def test_no_steps_gives_the_initial_model(self):
         self.train("zero", steps=0)
@@ -266,6 +298,79 @@ class MethodsTest(ToolTest):
         self.fails(1, "K = 5, the teacher tells 6", *self.command("dkd-lstm", "x", "--labels", "units"))
         self.fails(1, "labels come from model", *self.command("dkd-lstm", "x", "--labels", "mfcc-labels"))
         self.fails(1, "the codebook is of model mfcc", *self.command("dkd-lstm", "x", "--codebook", "mfcc"))
+        self.leaves_nothing("x")
+
+    def extract(self, output, layers, *more, model=None):
+        self.succeeds("retort-extract", "--model", model or self.teacher, "--layer", layers, "corpus.jsonl", "-o", output,
+                      *more)
+
+    def test_features_stand_for_the_teacher(self):
+        self.make_codebook()
+        layers = {"distilhubert": "enc1,enc2", "fithubert": "enc1,enc2", "dkd-lstm": "enc2"}
+        for recipe, wanted in layers.items():
+            codebook = ["--codebook", "codebook"] if recipe == "dkd-lstm" else []
+            self.succeeds(*self.command(recipe, recipe, *codebook, steps=5))
+            check = self.command(recipe, "unused", *codebook, "--init-from", f"{recipe}/student", "--validate-only")
+            online = json.loads(self.succeeds(*check).out)
+            for dtype, bound in [("f32", 1e-5), ("f16", 1e-3), ("i8", 1e-3)]:
+                with self.subTest(recipe, dtype=dtype):
+                    store = f"{recipe}-{dtype}"
+                    self.extract(store, wanted, "--dtype", dtype)
+                    stored = json.loads(self.succeeds(*check, "--features", store).out)
+                    self.assertEqual(set(stored), set(online))
+                    self.assertAlmostEqual(stored["loss"], online["loss"], delta=bound * abs(online["loss"]))
+
+    def test_trains_on_features_without_the_teacher(self):
+        self.extract("feats", "enc1,enc2", "--dtype", "f16")
+        options = ["corpus.jsonl", "--features", "feats", "--validation", "corpus.jsonl", "--validation-features", "feats",
+                   "--steps", 40, "--threads", 1,
+                   *overrides([*METHODS["distilhubert"], *SMALL_BATCHES, "copy_from_teacher=[]"])]
+        self.succeeds("retort-distill", "--recipe", "distilhubert", *options, "-o", "run")
+        log = [line for line in self.log("run") if "loss" in line]
+        self.assertLess(log[-1]["loss"], log[0]["loss"])
+        teacher = json.loads(self.succeeds("retort-inspect", "--json", self.teacher).out)
+        self.assertEqual(self.read_json("run/student/retort.json")["provenance"]["teacher"], teacher["hash"])
+        self.assertEqual([store["dtype"] for store in self.read_json("run/config.json")["features"]], ["f16", "f16"])
+
+    def test_features_that_do_not_fit(self):
+        self.extract("feats", "enc1,enc2")
+        self.extract("one", "enc1")
+        usual = self.command("distilhubert", "x")
+        self.fails(1, "no such frame store", *usual, "--features", "one")
+        self.fails(1, "holds layer enc1, the recipe learns from enc2",
+                   *self.command("distilhubert", "x", values=["student.predicted_layers=[2]"]), "--features", "one")
+        self.succeeds("retort-distill", "--recipe", "hubert", "--labels", "mfcc-labels", "corpus.jsonl", "-o", "other",
+                      "--steps", 0, "--seed", 5, *overrides(SMALL))
+        self.extract("foreign", "enc1,enc2", model="other/student")
+        self.fails(1, "extract with that teacher", *usual, "--features", "foreign")
+        self.fails(2, "give --validation-features", *usual, "--features", "feats", "--validation", "corpus.jsonl")
+        self.fails(1, "those to train on from", *usual, "--features", "feats", "--validation", "corpus.jsonl",
+                   "--validation-features", "foreign")
+        self.fails(2, "begins with the teacher's weights", "retort-distill", "--recipe", "distilhubert", "corpus.jsonl",
+                   "-o", "x", "--features", "feats")
+        self.fails(2, "--codebook is missing", *self.command("dkd-lstm", "x"), "--features", "feats")
+        self.fails(2, "learns from labels", "retort-distill", "--recipe", "hubert", "--labels", "mfcc-labels",
+                   "corpus.jsonl", "-o", "x", "--features", "feats")
+        write_wav(self.folder / "wav" / "u0.wav", tone(1.0))
+        self.succeeds("retort-prepare", "wav", "-o", "corpus.jsonl", "--overwrite")
+        self.fails(1, "u0: features are for 19200 samples", *usual, "--features", "feats")
+        self.leaves_nothing("x")
+
+    def test_bf16_learns_what_f32_learns(self):
+        for recipe in ["distilhubert", "fithubert", "dkd-lstm"]:
+            with self.subTest(recipe):
+                self.succeeds(*self.command(recipe, f"{recipe}-f32"))
+                self.succeeds(*self.command(recipe, f"{recipe}-bf16", values=["precision=bf16"]))
+                full, mixed = self.log(f"{recipe}-f32"), self.log(f"{recipe}-bf16")
+                for exact, rounded in zip(full, mixed, strict=True):
+                    self.assertNotEqual(exact["loss"], rounded["loss"])
+                    self.assertAlmostEqual(exact["loss"], rounded["loss"], delta=0.02 * abs(exact["loss"]))
+                with open(self.folder / f"{recipe}-bf16/student/model.safetensors", "rb") as file:
+                    header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+                types = {entry["dtype"] for name, entry in header.items() if name != "__metadata__"}
+                self.assertEqual(types, {"F32"})
+        self.fails(1, "precision f16 should be f32 or bf16",
+                   *self.command("distilhubert", "x", values=["precision=f16"]))
         self.leaves_nothing("x")
 
     def test_start_of_a_student(self):
