@@ -178,6 +178,7 @@ void NpyFile::read_rows(int64_t first, int64_t count, float* out) const {
   if (first < 0 || count < 0 || first + count > rows())
     fail("{}: rows {} to {} were asked of {}", name_, first, first + count, rows());
   const int64_t width = columns();
+  if (count * width == 0) return;  // `out` may be null
   if (header_.descr == "<f4" && !header_.fortran_order) {
     std::memcpy(out, data() + static_cast<std::size_t>(first * width) * sizeof(float),
                 static_cast<std::size_t>(count * width) * sizeof(float));

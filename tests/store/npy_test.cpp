@@ -59,6 +59,14 @@ TEST_CASE("all versions, key orders, quotes and Fortran order are read") {
   CHECK(read_npy_matrix(path)(0, 1) == 3);
 }
 
+TEST_CASE("an array without rows is read") {
+  const TemporaryFolder folder;
+  const std::filesystem::path path = folder.path() / "a.npy";
+  write(path, with_header(1, "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 39), }\n", ""));
+  CHECK(read_npy_matrix(path).rows() == 0);
+  NpyFile(path).read_rows(0, 0, nullptr);
+}
+
 TEST_CASE("damaged headers are refused, whatever the damage") {
   const std::string good = with_header(1, "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n",
                                        floats({1, 2, 3, 4, 5, 6}));
