@@ -98,6 +98,8 @@ void check_features_usage(const DistillOptions& options, const Recipe& recipe) {
         "--validation and --features: give --validation-features if, and only if, there are --features");
   if (options.features.empty()) return;
   if (recipe.needs_labels()) fail_usage("--features: recipe {} learns from labels", recipe.name);
+  if (recipe.masking())
+    fail_usage("--features: recipe {} masks the teacher's input, so it has to run", recipe.name);
   if (std::holds_alternative<ClassDistillation>(recipe.objective) && options.codebook.empty())
     fail_usage("--codebook is missing: features tell recipe {} no classes without one", recipe.name);
 }
@@ -183,6 +185,11 @@ void check_frames(const ModelConfig& student, const ModelConfig& teacher) {
     fail("--teacher: a model that reduces time has too few frames to learn from");
 }
 
+void check_teacher_masks(const Recipe& recipe, const ModelConfig& teacher) {
+  if (!recipe.needs_labels() && recipe.masking() && !teacher.mask_embedding)
+    fail("--teacher: recipe {} masks its input, and this model has no mask embedding", recipe.name);
+}
+
 void check_predicted_layers(const ModelConfig& student, const ModelConfig& teacher) {
   for (const int layer : student.prediction.layers)
     if (layer < 0 || layer > teacher.layers)
@@ -217,6 +224,7 @@ TrainingJob make_job(const DistillOptions& options, Recipe recipe, const Inputs&
   if (inputs.teacher) {
     check_frames(recipe.student, inputs.teacher->config);
     check_predicted_layers(recipe.student, inputs.teacher->config);
+    check_teacher_masks(recipe, inputs.teacher->config);
   }
   if (inputs.teacher || !inputs.targets.features.empty()) {
     recipe.student.prediction.dim =
@@ -242,8 +250,7 @@ TrainingView view_of(const TrainingJob& job) {
   TrainingView view;
   view.student = job.recipe.student;
   if (job.teacher && !job.features_stored) view.teacher_wave_norm = job.teacher->config.wave_norm;
-  if (const auto* masked = std::get_if<MaskedPrediction>(&job.recipe.objective))
-    view.masking = masked->masking;
+  view.masking = job.recipe.masking();
   return view;
 }
 

@@ -64,7 +64,7 @@ template <>
 struct ObjectiveFormat<LayerPrediction> {
   static constexpr const char* name = "layer_prediction";
 
-  static LayerPrediction parse(const Json&, const Json& loss, const std::string& where) {
+  static LayerPrediction parse(const Json& recipe, const Json& loss, const std::string& where) {
     LayerPrediction objective;
     objective.l1 = json_get<double>(loss, "l1", where);
     objective.squared = json_get<double>(loss, "squared", where);
@@ -72,6 +72,7 @@ struct ObjectiveFormat<LayerPrediction> {
     objective.hint_weight = json_get<double>(loss, "hint_weight", where);
     objective.last_weight = json_get<double>(loss, "last_weight", where);
     objective.mean_over_layers = json_get<bool>(loss, "mean_over_layers", where);
+    if (recipe.contains("masking")) objective.masking = parse_masking(recipe["masking"], where + ": masking");
     require_weights(where,
                     {{"l1", objective.l1}, {"squared", objective.squared}, {"cosine", objective.cosine}});
     require_weights(where, {{"hint_weight", objective.hint_weight}, {"last_weight", objective.last_weight}});
@@ -85,6 +86,7 @@ struct ObjectiveFormat<LayerPrediction> {
                       {"hint_weight", objective.hint_weight},
                       {"last_weight", objective.last_weight},
                       {"mean_over_layers", objective.mean_over_layers}};
+    if (objective.masking) recipe["masking"] = masking_json(*objective.masking);
   }
 };
 
@@ -160,8 +162,7 @@ void check_student(const Recipe& recipe, const std::string& where) {
   const bool predicts_layers = std::holds_alternative<LayerPrediction>(recipe.objective);
   if (predicts_layers == student.prediction.layers.empty())
     fail("{}: prediction heads and the objective layer_prediction go together", where);
-  if (std::holds_alternative<MaskedPrediction>(recipe.objective) && !student.mask_embedding)
-    fail("{}: masked_prediction needs student.mask_embedding", where);
+  if (recipe.masking() && !student.mask_embedding) fail("{}: masking needs student.mask_embedding", where);
   if (!predicts_layers && student.class_head == ClassHead::cosine && student.final_dim < 1)
     fail("{}: student.final_dim {} should be at least 1 for a cosine head", where, student.final_dim);
 }
@@ -190,6 +191,12 @@ std::string Recipe::label_layer() const {
   if (const auto* masked = std::get_if<MaskedPrediction>(&objective)) return masked->label_layer;
   if (const auto* classes = std::get_if<ClassDistillation>(&objective)) return classes->label_layer;
   return "";
+}
+
+std::optional<MaskingOptions> Recipe::masking() const {
+  if (const auto* masked = std::get_if<MaskedPrediction>(&objective)) return masked->masking;
+  if (const auto* layers = std::get_if<LayerPrediction>(&objective)) return layers->masking;
+  return std::nullopt;
 }
 
 Json Recipe::to_json() const {

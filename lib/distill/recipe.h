@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -38,6 +39,10 @@ struct LayerPrediction {
   double hint_weight = 1.0;       // of every layer but the last
   double last_weight = 1.0;       // of the last
   bool mean_over_layers = false;  // divide by the number of layers
+  // Masked distillation (ARMHuBERT): the student never hears a masked frame and learns what the teacher makes
+  // of it; the other frames it learns from a teacher that does not hear the masked ones either. Nothing is
+  // masked without.
+  std::optional<MaskingOptions> masking;
 };
 
 // The teacher's distribution over classes, frame by frame. The first four weigh the terms.
@@ -103,6 +108,8 @@ struct Recipe {
   bool needs_teacher(bool stored) const { return (!needs_labels() && !stored) || !copy_from_teacher.empty(); }
   // "" where any layer's labels will do.
   std::string label_layer() const;
+  // What the student does not hear; nothing where it hears all.
+  std::optional<MaskingOptions> masking() const;
 };
 
 // Every key must be there and no other.

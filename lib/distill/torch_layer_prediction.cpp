@@ -27,6 +27,7 @@ class LayerPredictionObjective : public TrainingObjective {
     HubertForwardOptions forward;
     forward.feature_grad_mult = feature_grad_mult_;
     forward.prediction_heads = true;
+    forward.time_mask = batch.masked;
     const HubertStates states = student->forward(batch.waveforms, batch.lengths, forward);
 
     // Heads behind a time reduction come in whole windows, so they may lack the teacher's last frame.
@@ -52,8 +53,18 @@ class LayerPredictionObjective : public TrainingObjective {
   std::vector<at::Tensor> teacher_layers(const TrainingBatch& batch) const {
     if (!batch.features.empty()) return batch.features;
     const at::NoGradGuard no_grad;
+    std::vector<at::Tensor> targets = teacher_layers(batch, {});
+    if (!batch.masked.defined()) return targets;
+    const at::Tensor hidden = batch.masked.unsqueeze(2);
+    const std::vector<at::Tensor> masked = teacher_layers(batch, batch.masked);
+    for (std::size_t i = 0; i < targets.size(); ++i) targets[i] = at::where(hidden, targets[i], masked[i]);
+    return targets;
+  }
+
+  std::vector<at::Tensor> teacher_layers(const TrainingBatch& batch, const at::Tensor& mask) const {
     HubertForwardOptions forward;
     forward.last_block = *std::max_element(layers_.begin(), layers_.end());
+    forward.time_mask = mask;
     HubertModel teacher = teacher_;
     const HubertStates states = teacher->forward(batch.teacher_waveforms, batch.lengths, forward);
     std::vector<at::Tensor> targets;
@@ -64,7 +75,8 @@ class LayerPredictionObjective : public TrainingObjective {
   static FrameLengths head_lengths(const ModelConfig& student, const HubertStates& states) {
     FrameLengths lengths{states.block_frames, states.heads.front().size(1)};
     if (student.prediction.kind == PredictionHeads::Kind::upsampled)
-      for (int64_t& frames : lengths.valid) frames *= student.time_reduction;
+      for (std::size_t i = 0; i < lengths.valid.size(); ++i)
+        lengths.valid[i] = student.head_frames(states.frames[i]);
     return lengths;
   }
 

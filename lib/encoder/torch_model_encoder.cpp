@@ -177,15 +177,19 @@ class ModelEncoder : public FrameEncoder {
       const HubertStates states = network_->forward_frames(
           conv.frames(window.begin, window.end - window.begin).unsqueeze(0), forward_options());
       for (std::size_t i = 0; i < layers_.size(); ++i)
-        keep(tapped(states, layers_[i])[0], window, outputs_[i].hop / config_.stride(), encoded[i]);
+        keep(tapped(states, layers_[i])[0], window, conv.count(), outputs_[i].hop / config_.stride(),
+             encoded[i]);
     }
     return encoded;
   }
 
-  // Copies what is kept of a window; `frames_per_row` frames of the conv stack make one row here.
-  static void keep(const at::Tensor& rows, const Window& window, int64_t frames_per_row, Matrix& all) {
+  // Copies what is kept of a window of `frames` frames of the conv stack, of which `frames_per_row` make one
+  // row here. The last window has what remains.
+  static void keep(const at::Tensor& rows, const Window& window, int64_t frames, int64_t frames_per_row,
+                   Matrix& all) {
     const int64_t first = window.keep_begin / frames_per_row;
-    const int64_t count = std::min(window.keep_end / frames_per_row, all.rows()) - first;
+    const int64_t end = window.keep_end < frames ? window.keep_end / frames_per_row : all.rows();
+    const int64_t count = std::min(end, all.rows()) - first;
     if (count <= 0) return;
     const at::Tensor kept =
         rows.narrow(0, first - window.begin / frames_per_row, count).to(at::kCPU, at::kFloat).contiguous();

@@ -29,6 +29,8 @@ void check_positions(const ModelConfig& config, const std::string& where) {
           where, "num_buckets should be even and at least 4, max_bucket_distance more than a quarter of it");
   require(config.time_reduction >= 1 && config.time_reduction <= 8, where,
           "time_reduction should be 1 (none) to 8");
+  require(config.time_reduction > 1 || !config.time_reduction_fills, where,
+          "time_reduction_fills needs a time_reduction");
 }
 
 void check_transformer(const ModelConfig& config, const std::string& where) {
@@ -37,7 +39,11 @@ void check_transformer(const ModelConfig& config, const std::string& where) {
   require(
       config.hidden % config.heads == 0, where,
       fmt::format("hidden_size {} is no multiple of num_attention_heads {}", config.hidden, config.heads));
-  require(config.projection, where, "a transformer needs a feature projection");
+  require(config.projection || config.hidden == config.conv.back().channels, where,
+          "without a feature projection hidden_size is the conv stack's last number of channels");
+  require(config.attention_period >= 1, where, "attention_period should be at least 1");
+  require(config.attention_period == 1 || (config.relative_buckets == 0 && config.layerdrop == 0), where,
+          "where blocks share attention there is no layerdrop and no relative position");
   check_positions(config, where);
 }
 
@@ -66,8 +72,7 @@ void check_heads(const ModelConfig& config, const std::string& where) {
   if (heads.kind == PredictionHeads::Kind::split)
     require(heads.inner > 0, where, "split prediction heads need a positive inner width");
   else
-    require(config.time_reduction > 1 && heads.layers.back() <= config.layers, where,
-            "upsampled prediction heads need a time reduction, and a block each");
+    require(heads.layers.back() <= config.layers, where, "upsampled prediction heads need a block each");
 }
 
 }  // namespace

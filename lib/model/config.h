@@ -1,6 +1,7 @@
 // The description of a HuBERT-like model, read from and written as Hugging Face's config.json.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -54,15 +55,15 @@ struct PredictionHeads {
 
 // Field for field what HF calls hubert; defaults are HuBERT Base.
 struct ModelConfig {
-  // HF's model_type: hubert, wav2vec2, wavlm, data2vec-audio; or Retort's own fithubert and hubert-lstm. What
-  // is computed follows from the fields below, not from the name.
+  // HF's model_type: hubert, wav2vec2, wavlm, data2vec-audio; or Retort's own fithubert (thin students) and
+  // hubert-lstm. What is computed follows from the fields below, not from the name.
   std::string type = "hubert";
   std::vector<ConvLayerShape> conv = {{512, 10, 5}, {512, 3, 2}, {512, 3, 2}, {512, 3, 2},
                                       {512, 3, 2},  {512, 2, 2}, {512, 2, 2}};
   ConvNorm conv_norm = ConvNorm::group;
   bool conv_bias = false;
   bool projection_norm = true;  // LayerNorm before the feature projection (feat_proj_layer_norm)
-  bool projection = true;       // false: LSTM layers take the conv stack's channels as they are
+  bool projection = true;       // false: the first block takes the conv stack's channels as they are
   BlockKind blocks = BlockKind::transformer;
   int hidden = 768;           // values per frame that a block gives
   int layers = 12;            // blocks
@@ -77,7 +78,11 @@ struct ModelConfig {
   int relative_buckets = 0;     // WavLM's gated relative position bias; 0: none
   int relative_distance = 800;  // of the last bucket
   int time_reduction = 1;       // 2: a convolution before the first block halves the frame rate (FitHuBERT)
-  bool pre_norm = false;        // do_stable_layer_norm
+  // FitHuBERT's fc1: zeros fill the last window of the time reduction, and are one more where it is full.
+  bool time_reduction_fills = false;
+  // 2: every second block has no query and key, but looks where the block before it does (ARMHuBERT).
+  int attention_period = 1;
+  bool pre_norm = false;  // do_stable_layer_norm
   double norm_eps = 1e-5;
   double hidden_dropout = 0.1;
   double attention_dropout = 0.1;
@@ -99,7 +104,15 @@ struct ModelConfig {
   // Values per frame that enter the first block.
   int block_input() const { return projection ? hidden : conv.back().channels; }
   // Frames of the encoder's blocks for these frames of the conv stack: fewer behind a time reduction.
-  int64_t block_frames(int64_t conv_frames) const { return conv_frames / time_reduction; }
+  int64_t block_frames(int64_t conv_frames) const {
+    return conv_frames / time_reduction + (time_reduction_fills && conv_frames > 0 ? 1 : 0);
+  }
+  // Frames of upsampled prediction heads.
+  int64_t head_frames(int64_t conv_frames) const {
+    return std::min(conv_frames, block_frames(conv_frames) * time_reduction);
+  }
+  // Whether block `index`, from 0, says itself where it looks.
+  bool has_attention_map(int index) const { return index % attention_period == 0; }
 };
 
 // An Error starting with `where` if no network can have these numbers.

@@ -90,9 +90,31 @@ void refuse_other_fithuberts(const Json& config, const std::string& where) {
     fail("{}: pos_conv_depth other than 1 is not supported", where);
   if (!json_get_or(config, "enable_tr_layer", true, where)) return;
   const auto reduction = json_get_or<std::string>(config, "tr_layer_type", "fc1", where);
-  if (reduction != "conv1d") fail("{}: tr_layer_type {} is not supported (conv1d)", where, reduction);
+  if (reduction != "conv1d" && reduction != "fc1")
+    fail("{}: tr_layer_type {} is not supported (conv1d, fc1)", where, reduction);
   const int index = json_get_or(config, "tr_layer_index", 1, where);
   if (index != 0) fail("{}: a time reduction at layer {} is not supported (0)", where, index);
+}
+
+// fc1 is a linear layer over the frames of a window, one after the other: the convolution with its weights
+// sorted by tap.
+void take_linear_reduction(Renaming& tensors, ModelConfig& config) {
+  config.time_reduction_fills = true;
+  const std::string name = "encoder.time_reduction.weight";
+  if (!tensors.has(name)) return;  // named by assemble()
+  const std::vector<int64_t> shape = tensors.tensors().at(name).shape;
+  const int64_t width = config.hidden, taps = config.time_reduction;
+  if (shape != std::vector<int64_t>{width, taps * width}) return;
+  tensors.change(name, {width, width, taps}, [width, taps](const std::vector<float>& values) {
+    std::vector<float> sorted;
+    sorted.reserve(values.size());
+    for (int64_t row = 0; row < width; ++row) {
+      const auto begin = values.begin() + row * taps * width;
+      const std::vector<float> by_channel = transposed({begin, begin + taps * width}, taps, width);
+      sorted.insert(sorted.end(), by_channel.begin(), by_channel.end());
+    }
+    return sorted;
+  });
 }
 
 PredictionHeads upsampled_heads(const Renaming& tensors, const ModelConfig& config, const Json& distiller,
@@ -150,7 +172,8 @@ ModelSource open_fithubert(const Checkpoint& checkpoint) {
   if (!json_get_or(distiller, "layerwise_proj", false, where)) tensors.drop_all("proj_head.");
   const bool reduces = config.time_reduction > 1;
   tensors.rename_all([reduces](const std::string& name) { return rename_fithubert(name, reduces); });
-  if (!reduces) tensors.drop_all("heads.");
+  if (reduces && json_get_or<std::string>(distiller, "tr_layer_type", "fc1", where) == "fc1")
+    take_linear_reduction(tensors, config);
   config.prediction = upsampled_heads(tensors, config, distiller, where);
   return tensors.assemble(std::move(config), "fithubert");
 }

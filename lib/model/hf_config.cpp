@@ -68,8 +68,13 @@ void read_what_types_differ_in(const Json& json, const std::string& where, Model
     config.relative_buckets = json_get_or(json, "num_buckets", 320, where);
     config.relative_distance = json_get_or(json, "max_bucket_distance", 800, where);
   }
-  if (config.type == "fithubert")
+  if (config.type == "fithubert") {
     config.time_reduction = json_get_or(json, "time_reduction", config.time_reduction, where);
+    config.time_reduction_fills =
+        json_get_or(json, "time_reduction_fills", config.time_reduction_fills, where);
+    config.attention_period = json_get_or(json, "attention_period", config.attention_period, where);
+    config.projection = json_get_or(json, "feat_proj_linear", config.projection, where);
+  }
   if (data2vec) {
     config.positional = PositionalForm::stacked;
     config.pos_depth = json_get_or(json, "num_conv_pos_embeddings", 5, where);
@@ -199,7 +204,12 @@ void add_what_types_differ_in(const ModelConfig& config, Json& json) {
     json["num_buckets"] = config.relative_buckets;
     json["max_bucket_distance"] = config.relative_distance;
   }
-  if (config.type == "fithubert") json["time_reduction"] = config.time_reduction;
+  if (config.type == "fithubert") {
+    json["time_reduction"] = config.time_reduction;
+    json["time_reduction_fills"] = config.time_reduction_fills;
+    json["attention_period"] = config.attention_period;
+    json["feat_proj_linear"] = config.projection;
+  }
 }
 
 void add_transformer(const ModelConfig& config, Json& json) {

@@ -142,9 +142,7 @@ int layer_hop(const Layer& layer, const ModelConfig& config) {
 int64_t layer_frames(const Layer& layer, const ModelConfig& config, int64_t samples) {
   const int64_t frames = config.frames(samples);
   if (is_behind_time_reduction(layer)) return config.block_frames(frames);
-  // Upsampled heads make two frames of each that the time reduction left.
-  const bool upsampled = layer.kind == Layer::Kind::head;
-  return upsampled ? config.block_frames(frames) * config.time_reduction : frames;
+  return layer.kind == Layer::Kind::head ? config.head_frames(frames) : frames;
 }
 
 }  // namespace retort

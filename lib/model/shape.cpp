@@ -59,22 +59,27 @@ void parse_transformer(const Json& json, const std::string& where, ModelConfig& 
   config.ffn = json_get<int>(json, "ffn", where);
   config.pos_kernel = json_get<int>(json, "pos_kernel", where);
   config.pos_groups = json_get<int>(json, "pos_groups", where);
+  config.projection = json_get<bool>(json, "projection", where);
   config.time_reduction = json_get<int>(json, "time_reduction", where);
+  config.time_reduction_fills = json_get<bool>(json, "time_reduction_fills", where);
+  config.attention_period = json_get<int>(json, "attention_period", where);
   config.pre_norm = json_get<bool>(json, "pre_norm", where);
   config.mask_embedding = json_get<bool>(json, "mask_embedding", where);
   config.prediction = parse_heads(json, where);
   config.attention_dropout = json_get<double>(json, "attention_dropout", where);
   config.activation_dropout = json_get<double>(json, "activation_dropout", where);
   config.layerdrop = json_get<double>(json, "layerdrop", where);
-  // transformers has no class for a model that reduces time.
-  if (config.time_reduction > 1 || config.prediction.kind == PredictionHeads::Kind::upsampled)
+  // transformers has no class for these.
+  if (config.time_reduction > 1 || config.attention_period > 1 || !config.projection ||
+      config.prediction.kind == PredictionHeads::Kind::upsampled)
     config.type.assign("fithubert");
   require_positive(where, {{"hidden", config.hidden},
                            {"heads", config.heads},
                            {"ffn", config.ffn},
                            {"pos_kernel", config.pos_kernel},
                            {"pos_groups", config.pos_groups},
-                           {"time_reduction", config.time_reduction}});
+                           {"time_reduction", config.time_reduction},
+                           {"attention_period", config.attention_period}});
   if (config.hidden % config.heads != 0)
     fail("{}: hidden {} is no multiple of heads {}", where, config.hidden, config.heads);
   if (config.hidden % config.pos_groups != 0)
@@ -90,7 +95,10 @@ Json transformer_json(const ModelConfig& config) {
           {"ffn", config.ffn},
           {"pos_kernel", config.pos_kernel},
           {"pos_groups", config.pos_groups},
+          {"projection", config.projection},
           {"time_reduction", config.time_reduction},
+          {"time_reduction_fills", config.time_reduction_fills},
+          {"attention_period", config.attention_period},
           {"pre_norm", config.pre_norm},
           {"mask_embedding", config.mask_embedding},
           {"prediction_heads", head_kind_name(config.prediction.kind)},

@@ -75,7 +75,7 @@ class TensorList {
     add_positions();
     if (!config_.pre_norm) add_norm("encoder.layer_norm", config_.hidden, TensorRole::encoder);
     if (config_.time_reduction > 1) add_time_reduction();
-    for (int i = 0; i < config_.layers; ++i) add_block(fmt::format("encoder.layers.{}", i), i == 0);
+    for (int i = 0; i < config_.layers; ++i) add_block(i);
     if (config_.pre_norm) add_norm("encoder.layer_norm", config_.hidden, TensorRole::encoder);
   }
 
@@ -122,12 +122,15 @@ class TensorList {
           TensorRole::encoder);
   }
 
-  void add_block(const std::string& name, bool first) {
+  void add_block(int index) {
+    const std::string name = fmt::format("encoder.layers.{}", index);
     for (const char* part : {"q", "k", "v", "out"}) {
+      const bool of_map = *part == 'q' || *part == 'k';
+      if (of_map && !config_.has_attention_map(index)) continue;
       add_linear(fmt::format("{}.attention.{}_proj", name, part), config_.hidden, config_.hidden,
                  TensorRole::encoder);
     }
-    add_relative_positions(name + ".attention", first);
+    add_relative_positions(name + ".attention", index == 0);
     add_norm(name + ".layer_norm", config_.hidden, TensorRole::encoder);
     add_linear(name + ".feed_forward.intermediate_dense", config_.hidden, config_.ffn, TensorRole::encoder);
     add_linear(name + ".feed_forward.output_dense", config_.ffn, config_.hidden, TensorRole::encoder);
@@ -154,10 +157,12 @@ class TensorList {
     } else if (heads.kind == PredictionHeads::Kind::upsampled) {
       for (const int layer : heads.layers) {
         const std::string name = fmt::format("heads.{}", layer);
-        add(name + ".upsampler.weight", {config_.hidden, config_.hidden, config_.time_reduction},
-            TensorRole::head);
-        add(name + ".upsampler.bias", {config_.hidden}, TensorRole::head);
-        if (config_.hidden != heads.dim)
+        if (config_.time_reduction > 1) {
+          add(name + ".upsampler.weight", {config_.hidden, config_.hidden, config_.time_reduction},
+              TensorRole::head);
+          add(name + ".upsampler.bias", {config_.hidden}, TensorRole::head);
+        }
+        if (config_.hidden != heads.dim || config_.time_reduction == 1)
           add_linear(name + ".projection", config_.hidden, heads.dim, TensorRole::head);
       }
     }
@@ -228,8 +233,9 @@ void add_transformer_macs(const ModelConfig& config, int64_t frames, MacCount& m
            config.pos_depth * positions * width * (width / config.pos_groups) * config.pos_kernel);
   const int64_t attended = config.block_frames(frames);
   if (config.time_reduction > 1) macs.add("time-reduction", attended * width * width * config.time_reduction);
-  macs.add("attention-linear", layers * attended * 4 * width * width);
-  macs.add("attention-product", layers * 2 * attended * attended * width);
+  const int64_t maps = (layers + config.attention_period - 1) / config.attention_period;
+  macs.add("attention-linear", (layers + maps) * attended * 2 * width * width);
+  macs.add("attention-product", (layers + maps) * attended * attended * width);
   if (config.relative_buckets > 0) macs.add("attention-gate", layers * attended * 8 * width);
   macs.add("feed-forward", layers * attended * 2 * width * config.ffn);
 }

@@ -89,7 +89,7 @@ class HubertModelImpl : public torch::nn::Module {
   void run_transformer(HubertStates& states, at::Tensor x, const at::Tensor& padding, int blocks);
   void run_lstm(HubertStates& states, const at::Tensor& x, int blocks);
   at::Tensor normalise(const at::Tensor& x, const std::string& name) const;
-  at::Tensor reduce_time(const at::Tensor& x) const;
+  at::Tensor reduce_time(const at::Tensor& x, const at::Tensor& padding) const;
 
   ModelConfig config_;
   std::unique_ptr<Network> network_;

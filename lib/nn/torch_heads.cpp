@@ -25,16 +25,20 @@ std::vector<at::Tensor> PredictionHeadOutputs::split(const at::Tensor& x) const 
   return outputs.view({heads, x.size(0), x.size(1), config_.prediction.dim}).unbind(0);
 }
 
-at::Tensor PredictionHeadOutputs::upsampled(const at::Tensor& x, size_t head) const {
+at::Tensor PredictionHeadOutputs::upsampled(const at::Tensor& x, size_t head, int64_t frames) const {
   const Linear& up = upsamplers_[head];
   const Linear& projection = projections_[head];
   if (x.size(1) == 0) return at::empty({x.size(0), 0, config_.prediction.dim}, x.options());
-  const at::Tensor y =
-      at::conv_transpose1d(x.transpose(1, 2), up.weight, up.bias, config_.time_reduction).transpose(1, 2);
+  at::Tensor y = x;
+  if (up.weight.defined())
+    y = at::conv_transpose1d(x.transpose(1, 2), up.weight, up.bias, config_.time_reduction)
+            .transpose(1, 2)
+            .narrow(1, 0, frames);
   return projection.weight.defined() ? at::linear(y, projection.weight, projection.bias) : y;
 }
 
-std::vector<at::Tensor> PredictionHeadOutputs::forward(const std::vector<at::Tensor>& blocks) const {
+std::vector<at::Tensor> PredictionHeadOutputs::forward(const std::vector<at::Tensor>& blocks,
+                                                       int64_t frames) const {
   switch (config_.prediction.kind) {
     case PredictionHeads::Kind::none:
       return {};
@@ -43,7 +47,7 @@ std::vector<at::Tensor> PredictionHeadOutputs::forward(const std::vector<at::Ten
     case PredictionHeads::Kind::upsampled: {
       std::vector<at::Tensor> outputs;
       for (size_t i = 0; i < config_.prediction.layers.size(); ++i)
-        outputs.push_back(upsampled(blocks[static_cast<size_t>(config_.prediction.layers[i])], i));
+        outputs.push_back(upsampled(blocks[static_cast<size_t>(config_.prediction.layers[i])], i, frames));
       return outputs;
     }
   }

@@ -12,8 +12,9 @@ class PredictionHeadOutputs {
   PredictionHeadOutputs(const ModelConfig& config, const ParameterTable& parameters);
 
   // One (batch, frames, dim) per head, in the order of config.prediction.layers. blocks: outputs of the
-  // blocks, blocks[0] the input of the first. Upsampled heads have time_reduction times the frames.
-  std::vector<at::Tensor> forward(const std::vector<at::Tensor>& blocks) const;
+  // blocks, blocks[0] the input of the first. Upsampled heads have time_reduction times the frames of these,
+  // but no more than `frames`.
+  std::vector<at::Tensor> forward(const std::vector<at::Tensor>& blocks, int64_t frames) const;
 
  private:
   struct Linear {
@@ -21,7 +22,7 @@ class PredictionHeadOutputs {
   };
 
   std::vector<at::Tensor> split(const at::Tensor& x) const;
-  at::Tensor upsampled(const at::Tensor& x, size_t head) const;
+  at::Tensor upsampled(const at::Tensor& x, size_t head, int64_t frames) const;
 
   const ModelConfig& config_;
   Linear inner_, split_;

@@ -120,7 +120,8 @@ void HubertModelImpl::encode(HubertStates& states, const HubertForwardOptions& o
   const int blocks = options.last_block < 0 ? config_.layers : std::min(options.last_block, config_.layers);
   config_.blocks == BlockKind::lstm ? run_lstm(states, x, blocks)
                                     : run_transformer(states, x, padding, blocks);
-  if (options.prediction_heads) states.heads = network_->heads.forward(states.enc);
+  if (options.prediction_heads)
+    states.heads = network_->heads.forward(states.enc, config_.head_frames(states.conv.size(1)));
 }
 
 at::Tensor HubertModelImpl::project(HubertStates& states, const at::Tensor& padding,
@@ -147,18 +148,19 @@ void HubertModelImpl::run_transformer(HubertStates& states, at::Tensor x, const 
   x = network_->positions.add_to(x, padding, is_training());
   if (!config_.pre_norm) x = normalise(x, "encoder.layer_norm");
   x = at::dropout(x, config_.hidden_dropout, is_training());
-  if (config_.time_reduction > 1) x = reduce_time(x);
+  if (config_.time_reduction > 1) x = reduce_time(x, padding);
   states.enc.push_back(x);
 
   const FrameLengths frames{states.block_frames, x.size(1)};
   at::Tensor attend;
   if (!frames.equal()) attend = frames.padding(x.device()).logical_not().view({-1, 1, 1, frames.longest});
   const at::Tensor relative = blocks > 0 ? network_->relative.bias(x.size(1)) : at::Tensor();
+  at::Tensor map;  // that blocks share
   for (int i = 0; i < blocks; ++i) {
     const bool dropped =
         is_training() && config_.layerdrop > 0 && torch::rand({1}).item<double>() < config_.layerdrop;
     if (!dropped && x.size(1) > 0)
-      x = network_->blocks[static_cast<size_t>(i)].forward(x, attend, relative, is_training());
+      x = network_->blocks[static_cast<size_t>(i)].forward(x, attend, relative, is_training(), map);
     states.enc.push_back(x);
   }
   if (blocks == config_.layers) states.final = config_.pre_norm ? normalise(x, "encoder.layer_norm") : x;
@@ -178,11 +180,18 @@ at::Tensor HubertModelImpl::normalise(const at::Tensor& x, const std::string& na
                         config_.norm_eps);
 }
 
-// (batch, frames, hidden) to (batch, frames / factor, hidden). What does not fill a window is left out.
-at::Tensor HubertModelImpl::reduce_time(const at::Tensor& x) const {
-  if (x.size(1) < config_.time_reduction) return x.narrow(1, 0, 0);
+// (batch, frames, hidden) to (batch, block frames, hidden). What does not fill a window is left out, unless
+// zeros do.
+at::Tensor HubertModelImpl::reduce_time(const at::Tensor& x, const at::Tensor& padding) const {
+  const int64_t windows = config_.block_frames(x.size(1));
+  if (windows == 0) return x.narrow(1, 0, 0);
+  at::Tensor frames = x;
+  if (config_.time_reduction_fills) {
+    if (padding.defined()) frames = frames.masked_fill(padding.unsqueeze(2), 0);
+    frames = at::constant_pad_nd(frames, {0, 0, 0, windows * config_.time_reduction - x.size(1)});
+  }
   const ParameterTable& parameters = network_->parameters;
-  return at::conv1d(x.transpose(1, 2), parameters["encoder.time_reduction.weight"],
+  return at::conv1d(frames.transpose(1, 2), parameters["encoder.time_reduction.weight"],
                     parameters["encoder.time_reduction.bias"], config_.time_reduction)
       .transpose(1, 2);
 }

@@ -45,15 +45,29 @@ std::optional<at::Tensor> TransformerBlock::attention_mask(const at::Tensor& x, 
   return bias;
 }
 
+at::Tensor TransformerBlock::by_head(const at::Tensor& x, const Linear& linear) const {
+  const at::Tensor projected = at::linear(x, linear.weight, linear.bias);
+  return projected.view({x.size(0), x.size(1), config_.heads, -1}).transpose(1, 2);
+}
+
+at::Tensor TransformerBlock::attention_map(const at::Tensor& x, const at::Tensor& attend) const {
+  const at::Tensor query = by_head(x, query_);
+  at::Tensor logits = at::matmul(query, by_head(x, key_).transpose(2, 3)) / std::sqrt(query.size(3));
+  if (attend.defined()) logits = logits.masked_fill(attend.logical_not(), -INFINITY);
+  return at::softmax(in_full_precision(logits), -1);
+}
+
 at::Tensor TransformerBlock::attention(const at::Tensor& x, const at::Tensor& attend,
-                                       const at::Tensor& positions, bool training) const {
-  const auto by_head = [&](const Linear& linear) {
-    const at::Tensor projected = at::linear(x, linear.weight, linear.bias);
-    return projected.view({x.size(0), x.size(1), config_.heads, -1}).transpose(1, 2);
-  };
-  const at::Tensor mixed = at::scaled_dot_product_attention(by_head(query_), by_head(key_), by_head(value_),
-                                                            attention_mask(x, attend, positions),
-                                                            training ? config_.attention_dropout : 0);
+                                       const at::Tensor& positions, bool training, at::Tensor& map) const {
+  const double dropout = training ? config_.attention_dropout : 0;
+  at::Tensor mixed;
+  if (config_.attention_period > 1) {
+    if (query_.weight.defined()) map = attention_map(x, attend);
+    mixed = at::matmul(at::dropout(map, dropout, training), by_head(x, value_));
+  } else {
+    mixed = at::scaled_dot_product_attention(by_head(x, query_), by_head(x, key_), by_head(x, value_),
+                                             attention_mask(x, attend, positions), dropout);
+  }
   const at::Tensor joined = mixed.transpose(1, 2).reshape(x.sizes());
   return at::dropout(at::linear(joined, out_.weight, out_.bias), config_.hidden_dropout, training);
 }
@@ -66,12 +80,12 @@ at::Tensor TransformerBlock::feed_forward(const at::Tensor& x, bool training) co
 }
 
 at::Tensor TransformerBlock::forward(const at::Tensor& x, const at::Tensor& attend,
-                                     const at::Tensor& positions, bool training) const {
+                                     const at::Tensor& positions, bool training, at::Tensor& map) const {
   if (config_.pre_norm) {
-    const at::Tensor y = x + attention(norm(x, attention_norm_), attend, positions, training);
+    const at::Tensor y = x + attention(norm(x, attention_norm_), attend, positions, training, map);
     return y + feed_forward(norm(y, final_norm_), training);
   }
-  const at::Tensor y = norm(x + attention(x, attend, positions, training), attention_norm_);
+  const at::Tensor y = norm(x + attention(x, attend, positions, training, map), attention_norm_);
   return norm(y + feed_forward(y, training), final_norm_);
 }
 

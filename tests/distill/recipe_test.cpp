@@ -7,7 +7,7 @@
 using namespace retort;
 
 TEST_CASE("every built-in recipe parses to what it says") {
-  REQUIRE(builtin_recipes() == std::vector<std::string>{"dicehubert", "distilhubert", "dkd-lstm",
+  REQUIRE(builtin_recipes() == std::vector<std::string>{"armhubert", "dicehubert", "distilhubert", "dkd-lstm",
                                                         "dkd-lstm-streaming", "fithubert", "hubert"});
   for (const std::string& name : builtin_recipes()) {
     const Json json = read_recipe(name);
@@ -22,6 +22,7 @@ TEST_CASE("the built-in students have the published sizes") {
                                          {"dicehubert", 26873344},
                                          {"distilhubert", 23491200},
                                          {"fithubert", 21200096},
+                                         {"armhubert", 22015552},
                                          {"dkd-lstm", 17595392}}) {
     CAPTURE(name);
     CHECK(count_parameters(parse_recipe(read_recipe(name), name).student).backbone == parameters);
@@ -39,8 +40,25 @@ TEST_CASE("prediction heads of a teacher as wide as HuBERT Base count as publish
   };
   CHECK(with_heads("distilhubert", "[4,12]") == 25853568);
   CHECK(with_heads("distilhubert", "[4,8,12]") == 27034752);
+  CHECK(with_heads("armhubert", "[1,2,3,4,5,6,7,8,9,10,11,12]") == 26448448);
   // The published 22,492,064 hold another upsampler, which no computation uses.
   CHECK(with_heads("fithubert", "[12]") == 22492064 - (480 * 480 * 2 + 480));
+}
+
+TEST_CASE("neighbours of a recipe, as its notes say, count as published") {
+  const auto backbone = [](const char* name, std::initializer_list<const char*> assignments) {
+    Json json = read_recipe(name);
+    for (const char* assignment : assignments) apply_override(json, assignment);
+    return count_parameters(parse_recipe(json, name).student).backbone;
+  };
+  CHECK(backbone("armhubert", {"student.hidden=432", "student.ffn=816",
+                               "student.conv_channels=[128,256,256,256,256,256,432,432,432]"}) == 18403552);
+  CHECK(backbone("armhubert", {"student.attention_period=1", "student.ffn=640"}) == 22202944);
+  // 3-L One and 12-L Half (Ashihara et al. 2022).
+  CHECK(backbone("distilhubert", {"student.layers=3"}) == 30579072);
+  CHECK(backbone("distilhubert",
+                 {"student.layers=12", "student.hidden=384", "student.heads=6", "student.ffn=1536",
+                  "student.projection_norm=true", "student.mask_embedding=true"}) == 26873344);
 }
 
 TEST_CASE("an override replaces one value and keeps its kind") {

@@ -176,6 +176,46 @@ TEST_CASE("a forward stops after the block asked for", "[hubert]") {
   CHECK(at::equal(early.enc[1], run(model, {noise(4000, 1)}).enc[1]));
 }
 
+TEST_CASE("a block without query and key looks where the block before it does", "[hubert]") {
+  ModelConfig config = small_config();
+  config.type = "fithubert";
+  config.attention_period = 2;
+  config.layerdrop = 0;
+  config.classes = config.final_dim = 0;
+  HubertModel model = small_model(config);
+  model->eval();
+  const at::NoGradGuard no_grad;
+  for (const at::Tensor& parameter : model->parameters()) parameter.normal_(0, 0.2);
+  const auto named = model->named_parameters();
+  CHECK(named.find("encoder.layers.1.attention.q_proj.weight") == nullptr);
+  REQUIRE(named.find("encoder.layers.2.attention.q_proj.weight") != nullptr);
+  const auto linear = [&](const at::Tensor& x, const std::string& name) {
+    return at::linear(x, named[name + ".weight"], named[name + ".bias"]);
+  };
+  const auto norm = [&](const at::Tensor& x, const std::string& name) {
+    return at::layer_norm(x, {config.hidden}, named[name + ".weight"], named[name + ".bias"]);
+  };
+  const HubertStates states = model->forward(pad_waveforms({noise(9000, 1)}), {9000});
+  // Head by head, with block 0's queries and keys of block 0's input.
+  const std::string block = "encoder.layers.1.";
+  const at::Tensor query = linear(states.enc[0], "encoder.layers.0.attention.q_proj")[0],
+                   key = linear(states.enc[0], "encoder.layers.0.attention.k_proj")[0],
+                   value = linear(states.enc[1], block + "attention.v_proj")[0];
+  const int width = config.hidden / config.heads;
+  std::vector<at::Tensor> heads;
+  for (int head = 0; head < config.heads; ++head) {
+    const auto part = [&](const at::Tensor& x) { return x.narrow(1, head * width, width); };
+    heads.push_back(at::softmax(part(query).mm(part(key).t()) / std::sqrt(width), -1).mm(part(value)));
+  }
+  const at::Tensor attended =
+      norm(states.enc[1] + linear(at::cat(heads, 1).unsqueeze(0), block + "attention.out_proj"),
+           block + "layer_norm");
+  const at::Tensor inner = at::gelu(linear(attended, block + "feed_forward.intermediate_dense"));
+  const at::Tensor output =
+      norm(attended + linear(inner, block + "feed_forward.output_dense"), block + "final_layer_norm");
+  CHECK(relative_distance(states.enc[2], output) < 1e-5);
+}
+
 TEST_CASE("masked frames are replaced by the mask embedding", "[hubert]") {
   HubertModel model = small_model();
   model->eval();

@@ -206,6 +206,8 @@ METHODS = {
     "distilhubert": [*SMALL_TRANSFORMER, "student.predicted_layers=[1,2]"],
     "fithubert": [*SMALL_TRANSFORMER, "student.conv_channels=[8,8,8,8,8,8,8,8,8]", "student.layers=2",
                   "student.predicted_layers=[1,2]"],
+    "armhubert": [*SMALL_TRANSFORMER, "student.conv_channels=[8,8,8,8,8,8,16,16,16]", "student.layers=2",
+                  "student.predicted_layers=[1,2]"],
     "dkd-lstm": ["student.conv_channels=[8,8,8,8,8,8,8]", "student.layers=2", "student.lstm_hidden=12"],
     "dkd-lstm-streaming": ["student.conv_channels=[8,8,8,8,8,8,8]", "student.layers=2", "student.lstm_hidden=12"],
 }
@@ -240,6 +242,7 @@ class MethodsTest(ToolTest):
 
     def test_each_learns_and_its_student_is_a_model(self):
         for recipe, terms in [("distilhubert", ["l1", "cosine"]), ("fithubert", ["squared"]),
+                              ("armhubert", ["squared"]),
                               ("dkd-lstm", ["cross_entropy", "target_class", "other_classes", "accuracy"]),
                               ("dkd-lstm-streaming", ["cross_entropy", "agreement"])]:
             with self.subTest(recipe):
@@ -254,7 +257,7 @@ class MethodsTest(ToolTest):
                 self.succeeds("retort-extract", "--model", student, "--layer", "all", "corpus.jsonl", "-o", f"{recipe}/f")
 
     def test_validation_is_reported_and_repeated_by_validate_only(self):
-        for recipe in ["distilhubert", "fithubert", "dkd-lstm"]:
+        for recipe in ["distilhubert", "fithubert", "armhubert", "dkd-lstm"]:
             with self.subTest(recipe):
                 self.succeeds(*self.command(recipe, recipe, "--validation", "corpus.jsonl", steps=20))
                 reported = [line["validation"] for line in self.log(recipe) if "validation" in line]
@@ -349,6 +352,7 @@ class MethodsTest(ToolTest):
         self.fails(2, "begins with the teacher's weights", "retort-distill", "--recipe", "distilhubert", "corpus.jsonl",
                    "-o", "x", "--features", "feats")
         self.fails(2, "--codebook is missing", *self.command("dkd-lstm", "x"), "--features", "feats")
+        self.fails(2, "masks the teacher's input", *self.command("armhubert", "x"), "--features", "feats")
         self.fails(2, "learns from labels", "retort-distill", "--recipe", "hubert", "--labels", "mfcc-labels",
                    "corpus.jsonl", "-o", "x", "--features", "feats")
         write_wav(self.folder / "wav" / "u0.wav", tone(1.0))
