@@ -16,6 +16,7 @@
 #include "model/model_folder.h"
 #include "model/tensors.h"
 #include "nn/torch_device.h"
+#include "nn/torch_memory.h"
 #include "nn/torch_precision.h"
 
 namespace retort {
@@ -378,12 +379,14 @@ void set_threads(const TrainingJob& job, const Processes& processes) {
 void train(const TrainingJob& job, TrainingSet& training, TrainingSet* validation, const RunFolder& run,
            const Processes& processes) {
   set_threads(job, processes);
+  keep_tensor_memory();
   Trainer(job, training, validation, run, processes).run();
 }
 
 Json validate(const TrainingJob& job, TrainingSet& set) {
   const Processes alone;
   set_threads(job, alone);
+  keep_tensor_memory();
   const at::Device device = parse_device(job.device);
   HubertModel student(*job.start);
   student->to(device);
