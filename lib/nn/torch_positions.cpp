@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "nn/torch_precision.h"
+#include "nn/torch_spectral_conv.h"
 
 namespace retort {
 namespace {
@@ -39,11 +40,18 @@ PositionalConv::PositionalConv(const ModelConfig& config, const ParameterTable& 
 
 // Weight normalisation with one length per tap (dim 2): g[k] v[:,:,k] / ||v[:,:,k]||.
 at::Tensor PositionalConv::normalised_weight() const {
-  const auto normalised = [this] {
-    return weight_v_ * (weight_g_ / at::linalg_vector_norm(weight_v_, 2, at::IntArrayRef{0, 1}, true));
+  return weight_v_ * (weight_g_ / at::linalg_vector_norm(weight_v_, 2, at::IntArrayRef{0, 1}, true));
+}
+
+at::Tensor PositionalConv::convolve_normalised(const at::Tensor& x) const {
+  const bool by_spectra = spectra_are_faster(weight_v_);
+  const auto make_kernel = [&] {
+    return by_spectra ? kernel_spectra(normalised_weight(), groups_) : normalised_weight();
   };
   const bool with_gradient = at::GradMode::is_enabled() && weight_v_.requires_grad();
-  return with_gradient ? normalised() : kept_weight_.get({weight_v_, weight_g_}, normalised);
+  const at::Tensor kernel =
+      with_gradient ? make_kernel() : kept_kernel_.get({weight_v_, weight_g_}, make_kernel);
+  return by_spectra ? convolve_spectra(x, kernel, kernel_) + bias_.unsqueeze(1) : convolve(x, kernel, bias_);
 }
 
 at::Tensor PositionalConv::convolve(const at::Tensor& x, const at::Tensor& weight,
@@ -65,7 +73,7 @@ at::Tensor PositionalConv::add_to(const at::Tensor& x, const at::Tensor& padding
   at::Tensor positions = x.transpose(1, 2);
   switch (form_) {
     case PositionalForm::weight_norm:
-      positions = at::gelu(convolve(positions, normalised_weight(), bias_));
+      positions = at::gelu(convolve_normalised(positions));
       break;
     case PositionalForm::batch_norm:
       positions = at::batch_norm(in_full_precision(positions), batch_weight_, batch_bias_, running_mean_,

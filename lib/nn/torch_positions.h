@@ -24,6 +24,8 @@ class PositionalConv {
   };
 
   at::Tensor normalised_weight() const;
+  // What convolve() does with that weight.
+  at::Tensor convolve_normalised(const at::Tensor& x) const;
   // (batch, hidden, frames) to the same, before activation.
   at::Tensor convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) const;
   at::Tensor stacked(at::Tensor x, const at::Tensor& padding) const;
@@ -31,8 +33,8 @@ class PositionalConv {
   PositionalForm form_;
   int64_t kernel_;
   int64_t groups_;
-  at::Tensor weight_v_, weight_g_, bias_;                              // weight_norm
-  mutable DerivedTensor kept_weight_;                                  // for forwards without gradient
+  at::Tensor weight_v_, weight_g_, bias_;  // weight_norm
+  mutable DerivedTensor kept_kernel_;      // of them, or its spectra, for forwards without gradient
   at::Tensor batch_weight_, batch_bias_, running_mean_, running_var_;  // batch_norm
   std::vector<Conv> convs_;                                            // batch_norm (one) and stacked
 };
