@@ -70,7 +70,7 @@ class ClassDistillationObjective : public TrainingObjective {
     HubertModel teacher = teacher_.model;
     HubertForwardOptions forward;
     if (teacher_.codebook && layer_.kind == Layer::Kind::enc) forward.last_block = layer_.index;
-    const HubertStates states = teacher->forward(batch.teacher_waveforms, batch.lengths, forward);
+    const HubertStates states = teacher->infer(batch.teacher_waveforms, batch.lengths, forward);
     if (!teacher_.codebook) return teacher->label_logits(counted(states.final));
     const at::Tensor frames =
         layer_.kind == Layer::Kind::enc ? states.enc[static_cast<std::size_t>(layer_.index)] : states.final;

@@ -66,7 +66,7 @@ class LayerPredictionObjective : public TrainingObjective {
     forward.last_block = *std::max_element(layers_.begin(), layers_.end());
     forward.time_mask = mask;
     HubertModel teacher = teacher_;
-    const HubertStates states = teacher->forward(batch.teacher_waveforms, batch.lengths, forward);
+    const HubertStates states = teacher->infer(batch.teacher_waveforms, batch.lengths, forward);
     std::vector<at::Tensor> targets;
     for (const int layer : layers_) targets.push_back(states.enc[static_cast<std::size_t>(layer)]);
     return targets;

@@ -59,6 +59,11 @@ class HubertModelImpl : public torch::nn::Module {
   HubertStates forward(const at::Tensor& waveforms, const std::vector<int64_t>& lengths,
                        const HubertForwardOptions& options = {});
 
+  // What forward() computes, without gradient. On a CPU every thread takes whole utterances: no operator has
+  // threads to wait for, and less of each lies outside of the caches.
+  HubertStates infer(const at::Tensor& waveforms, const std::vector<int64_t>& lengths,
+                     const HubertForwardOptions& options = {});
+
   // What forward() computes from the conv stack's output on, of one utterance: frames (1, frames, conv
   // channels).
   HubertStates forward_frames(const at::Tensor& frames, const HubertForwardOptions& options = {});

@@ -1,10 +1,13 @@
 #include <ATen/Context.h>
+#include <ATen/ThreadLocalState.h>
 
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/threads.h"
 #include "nn/hubert.h"
 #include "nn/torch_conv_stack.h"
+#include "nn/torch_device.h"
 #include "nn/torch_heads.h"
 #include "nn/torch_lstm.h"
 #include "nn/torch_parameters.h"
@@ -40,6 +43,31 @@ FrameLengths block_lengths(const ModelConfig& config, const FrameLengths& conv) 
   FrameLengths lengths{{}, config.block_frames(conv.longest)};
   for (const int64_t frames : conv.valid) lengths.valid.push_back(config.block_frames(frames));
   return lengths;
+}
+
+// Rows (1, frames, dim) of different lengths as one batch, zeros after the ends.
+at::Tensor joined(const std::vector<HubertStates>& rows,
+                  const std::function<at::Tensor(const HubertStates&)>& part) {
+  if (!part(rows.front()).defined()) return {};
+  std::vector<at::Tensor> each;
+  for (const HubertStates& row : rows) each.push_back(part(row).squeeze(0));
+  return torch::nn::utils::rnn::pad_sequence(each, /*batch_first=*/true);
+}
+
+HubertStates joined(const std::vector<HubertStates>& rows) {
+  HubertStates states;
+  states.conv = joined(rows, [](const HubertStates& row) { return row.conv; });
+  states.proj = joined(rows, [](const HubertStates& row) { return row.proj; });
+  states.final = joined(rows, [](const HubertStates& row) { return row.final; });
+  for (size_t i = 0; i < rows.front().enc.size(); ++i)
+    states.enc.push_back(joined(rows, [i](const HubertStates& row) { return row.enc[i]; }));
+  for (size_t i = 0; i < rows.front().heads.size(); ++i)
+    states.heads.push_back(joined(rows, [i](const HubertStates& row) { return row.heads[i]; }));
+  for (const HubertStates& row : rows) {
+    states.frames.push_back(row.frames.front());
+    states.block_frames.push_back(row.block_frames.front());
+  }
+  return states;
 }
 
 at::Tensor unit_length(const at::Tensor& vectors) {
@@ -95,6 +123,29 @@ HubertStates HubertModelImpl::forward(const at::Tensor& waveforms, const std::ve
   }
   encode(states, options);
   return states;
+}
+
+HubertStates HubertModelImpl::infer(const at::Tensor& waveforms, const std::vector<int64_t>& lengths,
+                                    const HubertForwardOptions& options) {
+  const at::NoGradGuard no_grad;
+  const int threads = at::get_num_threads();
+  const bool one_each = waveforms.device().is_cpu() && threads > 1 && waveforms.size(0) >= threads &&
+                        !options.time_mask.defined() && !options.feature_penalty;
+  if (!one_each) return forward(waveforms, lengths, options);
+
+  HubertForwardOptions no_blocks;
+  no_blocks.last_block = 0;
+  const int64_t least = config_.receptive_field();  // makes what is kept of weights, before threads do
+  forward(waveforms.narrow(0, 0, 1).narrow(1, 0, least), {least}, no_blocks);
+  std::vector<HubertStates> rows(lengths.size());
+  const OneThreadPerOperator one_thread;
+  const at::ThreadLocalState state;  // no gradient; autocast, if any
+  parallel_for(rows.size(), threads, [&](std::size_t i) {
+    const at::ThreadLocalStateGuard same_state(state);
+    const at::Tensor row = waveforms.narrow(0, static_cast<int64_t>(i), 1).narrow(1, 0, lengths[i]);
+    rows[i] = forward(row, {lengths[i]}, options);
+  });
+  return joined(rows);
 }
 
 HubertStates HubertModelImpl::forward_frames(const at::Tensor& frames, const HubertForwardOptions& options) {

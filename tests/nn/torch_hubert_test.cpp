@@ -136,6 +136,34 @@ TEST_CASE("an utterance gives the same frames alone and in any batch", "[hubert]
   }
 }
 
+TEST_CASE("threads that take whole utterances compute what one forward of all does", "[hubert]") {
+  ModelConfig config = small_config();
+  config.pos_kernel = 64;  // wide enough for spectra, which are kept from one call to the next
+  HubertModel model = small_model(config);
+  model->eval();
+  const std::vector<std::vector<float>> waves{noise(9000, 1), noise(400, 2), noise(16000, 3)};
+  const int before = at::get_num_threads();
+  at::set_num_threads(2);
+  const HubertStates ours = model->infer(pad_waveforms(waves), {9000, 400, 16000});
+  at::set_num_threads(before);
+  const torch::NoGradGuard no_grad;
+  const HubertStates theirs = run(model, waves);
+  CHECK(ours.frames == theirs.frames);
+  CHECK(ours.block_frames == theirs.block_frames);
+  const auto a = all_states(ours), b = all_states(theirs);
+  REQUIRE(a.size() == b.size());
+  for (size_t state = 0; state < a.size(); ++state) {
+    REQUIRE(a[state].sizes() == b[state].sizes());
+    CHECK_FALSE(a[state].requires_grad());
+    for (size_t row = 0; row < waves.size(); ++row) {
+      const auto valid = [&](const at::Tensor& all) {
+        return all[static_cast<int64_t>(row)].narrow(0, 0, theirs.frames[row]);
+      };
+      CHECK(relative_distance(valid(a[state]), valid(b[state])) < 1e-5);
+    }
+  }
+}
+
 TEST_CASE("the conv stack of inference equals that of training, over several pieces", "[hubert]") {
   for (const bool pre_norm : {false, true}) {
     ModelConfig config = small_config(pre_norm);
