@@ -1,0 +1,40 @@
+// What one pass over the frames learns about the clusters.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace retort {
+
+struct Clusters {
+  Clusters(int64_t clusters, int64_t dim)
+      : sums(static_cast<size_t>(clusters * dim)),
+        sizes(static_cast<size_t>(clusters)),
+        spread(static_cast<size_t>(clusters)),
+        farthest(static_cast<size_t>(clusters)),
+        farthest_distance(static_cast<size_t>(clusters)) {}
+
+  std::vector<double> sums;  // (K, dim), added up in the order of the frames
+  std::vector<int64_t> sizes;
+  std::vector<double> spread;     // sum of squared distances within the cluster
+  std::vector<int64_t> farthest;  // the frame at the largest distance from its centroid
+  std::vector<double> farthest_distance;
+  double inertia = 0;   // sum of all squared distances
+  int64_t changed = 0;  // frames with another label than in the pass before
+
+  void count(int64_t row, int32_t label, double distance) {
+    const auto cluster = static_cast<size_t>(label);
+    ++sizes[cluster];
+    inertia += distance;
+    spread[cluster] += distance;
+    if (distance <= farthest_distance[cluster]) return;
+    farthest_distance[cluster] = distance;
+    farthest[cluster] = row;
+  }
+
+  bool has_empty() const { return std::find(sizes.begin(), sizes.end(), 0) != sizes.end(); }
+};
+
+}  // namespace retort
