@@ -14,7 +14,7 @@ int main(int argc, char** argv) {
               "Frame store, .npy or rspecifier (ark:, scp:); with --model a corpus file or audio files")
       ->required();
   tool.option("-o,--output", options.output, "Codebook folder")->required();
-  tool.option("-k,--clusters", options.kmeans.clusters, "Number of clusters")->check(CLI::Range(2, 65536));
+  tool.option("-k,--clusters", options.kmeans.clusters, "Number of clusters")->check(CLI::Range(1, 65536));
   tool.option("--model", options.encoder.model,
               "Model folder or checkpoint, mfcc or fbank: cluster straight from audio");
   tool.option("--layer", options.encoder.layers, "Layer of the model");
@@ -23,8 +23,10 @@ int main(int argc, char** argv) {
               "At most this many; fewer when nothing changes any more")
       ->check(CLI::Range(0, 1000000));
   tool.option("--init", options.kmeans.init, "random, kmeans++, or a (K, dim) .npy to start from");
-  tool.option("--engine", options.kmeans.engine, "auto, torch, faiss or plain")
-      ->check(CLI::IsMember({"auto", "torch", "faiss", "plain"}));
+  tool.option("--engine", options.kmeans.engine, "auto, native, torch or faiss")
+      ->check(CLI::IsMember({"auto", "native", "torch", "faiss"}));
+  tool.flag("--exhaustive", options.kmeans.exhaustive,
+            "Compute every distance in every iteration: slower, less memory, the same codebook");
   tool.option("--points-per-centroid", options.kmeans.points_per_centroid,
               "Frames to train on per cluster, sampled; 0: all frames")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 40));

@@ -19,8 +19,8 @@ int main(int argc, char** argv) {
               "Model folder or checkpoint, mfcc or fbank: label straight from audio");
   tool.option("--layer", options.encoder.layers, "Layer of the model; by default the codebook's");
   bind_encoder(tool, options.encoder);
-  tool.option("--engine", options.engine, "auto, torch or plain")
-      ->check(CLI::IsMember({"auto", "torch", "plain"}));
+  tool.option("--engine", options.engine, "auto, native or torch")
+      ->check(CLI::IsMember({"auto", "native", "torch"}));
   tool.flag("--dedup", options.dedup, "Write runs of the same label once");
   tool.shard(options.shard);
   tool.max_bad(options.max_bad);

@@ -16,19 +16,18 @@ struct Clusters {
         farthest(static_cast<size_t>(clusters)),
         farthest_distance(static_cast<size_t>(clusters)) {}
 
-  std::vector<double> sums;  // (K, dim), added up in the order of the frames
+  std::vector<double> sums;  // (K, dim)
   std::vector<int64_t> sizes;
-  std::vector<double> spread;     // sum of squared distances within the cluster
-  std::vector<int64_t> farthest;  // the frame at the largest distance from its centroid
+  std::vector<double> spread;  // sum of squared distances within the cluster
+  // The frame at the largest distance from its centroid, and that distance; found only where a cluster is
+  // empty.
+  std::vector<int64_t> farthest;
   std::vector<double> farthest_distance;
   double inertia = 0;   // sum of all squared distances
   int64_t changed = 0;  // frames with another label than in the pass before
 
-  void count(int64_t row, int32_t label, double distance) {
+  void offer_farthest(int32_t label, int64_t row, double distance) {
     const auto cluster = static_cast<size_t>(label);
-    ++sizes[cluster];
-    inertia += distance;
-    spread[cluster] += distance;
     if (distance <= farthest_distance[cluster]) return;
     farthest_distance[cluster] = distance;
     farthest[cluster] = row;

@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-#include "kmeans/simd.h"
+#include "kernels/simd.h"
 
 namespace retort {
 
@@ -37,10 +37,6 @@ RETORT_CLONES bool all_finite(const float* values, int64_t count) {
     bad |= (bits & exponent) == exponent ? 1u : 0u;
   }
   return bad == 0;
-}
-
-RETORT_CLONES void add_row(const float* row, int64_t begin, int64_t end, double* sums) {
-  for (int64_t j = begin; j < end; ++j) sums[j] += static_cast<double>(row[j]);
 }
 
 }  // namespace retort

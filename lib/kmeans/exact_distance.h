@@ -11,7 +11,4 @@ double squared_distance(const float* a, const float* b, int64_t dim);
 // True if none of the values is NaN or infinite.
 bool all_finite(const float* values, int64_t count);
 
-// sums[j] += row[j] for j in [begin, end).
-void add_row(const float* row, int64_t begin, int64_t end, double* sums);
-
 }  // namespace retort

@@ -54,8 +54,8 @@ KmeansResult cluster_frames(const FrameSource& source, const KmeansOptions& opti
 }  // namespace
 
 void check_kmeans_options(const KmeansOptions& options) {
-  if (options.clusters < 2 || options.clusters > 65536)
-    fail_usage("{} clusters: should be 2 to 65536", options.clusters);
+  if (options.clusters < 1 || options.clusters > 65536)
+    fail_usage("{} clusters: should be 1 to 65536", options.clusters);
   if (options.iterations < 0) fail_usage("{} iterations: should be 0 or more", options.iterations);
   if (options.points_per_centroid < 0)
     fail_usage("{} points per centroid: should be 0 (all frames) or more", options.points_per_centroid);

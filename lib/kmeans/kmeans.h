@@ -30,12 +30,13 @@ class FrameSource {
 };
 
 struct KmeansOptions {
-  int64_t clusters = 500;         // K, 2 .. 65536
+  int64_t clusters = 500;         // K, 1 .. 65536
   int iterations = 25;            // at most; fewer when no frame changes its cluster any more
   std::string init = "kmeans++";  // random, kmeans++, or a (K, dim) .npy to start from
   std::string engine =
-      "auto";  // torch, faiss, plain, or auto (torch where built in, else plain: same centroids)
-  std::string device = "cpu";  // cpu, cuda, cuda:i (engine torch)
+      "auto";  // native, torch, faiss, or auto (native on the CPU, torch on CUDA: same centroids)
+  std::string device = "cpu";  // cpu, or cuda, cuda:i (engine torch)
+  bool exhaustive = false;     // native: score every centroid in every pass, by no bounds; same labels
   int64_t points_per_centroid =
       0;  // frames to train on per cluster, sampled without replacement; 0: all frames
   uint64_t seed = 0;
@@ -56,7 +57,7 @@ struct KmeansResult {
 // Throws a usage Error for options that no data could satisfy; run_kmeans does so too.
 void check_kmeans_options(const KmeansOptions& options);
 
-// The engine that `engine` ("auto" too) means on this device in this build: "torch", "faiss" or "plain".
+// The engine that `engine` ("auto" too) means on this device in this build: "native", "torch" or "faiss".
 std::string resolve_kmeans_engine(const std::string& engine, const std::string& device);
 
 // Deterministic: the same frames, options and engine give the same centroids, whatever the sharding of the

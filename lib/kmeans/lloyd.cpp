@@ -54,7 +54,7 @@ KmeansResult run_lloyd(const FrameSource& source, const KmeansOptions& options, 
   Passes passes(source, options);
   Progress progress("cluster", "frames", static_cast<double>(source.frames()) * options.iterations);
   for (int iteration = 0; iteration < options.iterations; ++iteration) {
-    const Clusters clusters = passes.run(result.centroids, true, progress);
+    const Clusters clusters = passes.run(result.centroids, progress);
     result.curve.push_back(mean_of(clusters.inertia, source.frames()));
     log_debug("kmeans", "iteration {}: {:.6g} mean squared distance, {} of {} frames moved", iteration + 1,
               result.curve.back(), clusters.changed, source.frames());
@@ -70,7 +70,7 @@ void assign_finally(const FrameSource& source, const KmeansOptions& options, Kme
   Passes passes(source, options);
   for (int pass = 0; pass < most_passes; ++pass) {
     Progress progress("assign", "frames", static_cast<double>(source.frames()));
-    const Clusters clusters = passes.run(result.centroids, false, progress);
+    const Clusters clusters = passes.run(result.centroids, progress);
     result.sizes = clusters.sizes;
     result.inertia = mean_of(clusters.inertia, source.frames());
     if (!clusters.has_empty()) return;

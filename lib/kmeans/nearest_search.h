@@ -1,4 +1,4 @@
-// The seam between k-means and its engines: a search in low precision that says how sure it is.
+// The seam between k-means and engines on devices: a search in low precision that says how sure it is.
 #pragma once
 
 #include <cstdint>
@@ -45,11 +45,8 @@ struct CentredCentroids {
   double largest_norm = 0;   // of a centred centroid, not squared
 };
 
-class PackedCentroids;
-
-std::unique_ptr<NearestSearch> make_plain_search(const PackedCentroids& centroids, int threads);
-// torch_search.cpp; only in builds with LibTorch.
-std::unique_ptr<NearestSearch> make_torch_search(const CentredCentroids& centroids, const std::string& device,
-                                                 int threads);
+// torch_search.cpp; only in builds with LibTorch. `device` is one of CUDA.
+std::unique_ptr<NearestSearch> make_torch_search(const CentredCentroids& centroids,
+                                                 const std::string& device);
 
 }  // namespace retort

@@ -5,70 +5,65 @@
 #include "base/signals.h"
 #include "base/threads.h"
 #include "kmeans/exact_distance.h"
-#include "kmeans/kmeans_init.h"
+#include "kmeans/nearest_search.h"
 
 namespace retort {
 namespace {
 
-// Rows in memory at a time; no result depends on it.
-constexpr int64_t chunk_rows = 8192;
+// Frames between two looks at what changed; no result depends on it.
+constexpr int64_t chunk_rows = int64_t{1} << 16;
 
 }  // namespace
 
 Passes::Passes(const FrameSource& source, const KmeansOptions& options)
     : source_(source),
       options_(options),
-      labels_(static_cast<size_t>(source.frames()), -1),
-      rows_(std::min(chunk_rows, source.frames()), source.dim()),
-      new_labels_(static_cast<size_t>(rows_.rows())),
-      distances_(static_cast<size_t>(rows_.rows())) {}
+      labeller_(make_labeller(source, options)),
+      labels_(static_cast<size_t>(source.frames()), -1) {}
 
-Clusters Passes::run(const Matrix& centroids, bool with_sums, Progress& progress) {
-  Clusters clusters(centroids.rows(), centroids.columns());
-  const auto assigner = make_assigner(centroids, options_.engine, options_.device, options_.threads);
+Clusters Passes::run(const Matrix& centroids, Progress& progress) {
+  if (!sums_) sums_ = std::make_unique<ClusterSums>(centroids.rows(), CentredCentroids(centroids).mean);
+  labeller_->start(centroids);
+  int64_t changed = 0;
+  std::vector<int32_t> labels;
   for (int64_t first = 0; first < source_.frames(); first += chunk_rows) {
     throw_if_stopped();
+    const auto begin = labels_.begin() + first;
     const int64_t count = std::min(chunk_rows, source_.frames() - first);
-    read(first, count);
-    assigner->assign(rows_.data(), count, new_labels_.data(), distances_.data());
-    take_labels(first, count, clusters);
-    if (with_sums) add_up(count, clusters);
+    labels.assign(begin, begin + count);
+    labeller_->label(first, count, labels.data());
+    std::vector<Move> moves;
+    for (int64_t i = 0; i < count; ++i)
+      if (begin[i] != labels[static_cast<size_t>(i)])
+        moves.push_back({first + i, begin[i], labels[static_cast<size_t>(i)]});
+    sums_->take(source_, moves, options_.threads);
+    std::copy(labels.begin(), labels.end(), begin);
+    changed += static_cast<int64_t>(moves.size());
     progress.advance(static_cast<double>(count));
   }
+  Clusters clusters = sums_->about(centroids);
+  clusters.changed = changed;
+  if (clusters.has_empty()) find_farthest(centroids, clusters);
   return clusters;
 }
 
-void Passes::read(int64_t first, int64_t count) {
-  constexpr int64_t task = 512;
-  parallel_for(static_cast<size_t>((count + task - 1) / task), options_.threads, [&](size_t index) {
-    const int64_t begin = static_cast<int64_t>(index) * task;
-    read_finite_rows(source_, first + begin, std::min(task, count - begin), rows_.row(begin).data());
-  });
-}
-
-void Passes::take_labels(int64_t first, int64_t count, Clusters& clusters) {
-  for (int64_t i = 0; i < count; ++i) {
-    const int32_t label = new_labels_[static_cast<size_t>(i)];
-    int32_t& remembered = labels_[static_cast<size_t>(first + i)];
-    clusters.changed += remembered != label;
-    remembered = label;
-    clusters.count(first + i, label, distances_[static_cast<size_t>(i)]);
-  }
-}
-
-// Each thread adds up its own dimensions, all of them in the order of the frames: no sum depends on the
-// threads.
-void Passes::add_up(int64_t count, Clusters& clusters) {
+// A pass of its own, since only empty clusters ask for it.
+void Passes::find_farthest(const Matrix& centroids, Clusters& clusters) const {
+  constexpr int64_t block = 1024;
   const int64_t dim = source_.dim();
-  const auto slices = static_cast<int64_t>(options_.threads);
-  parallel_for(static_cast<size_t>(slices), options_.threads, [&](size_t index) {
-    const auto slice = static_cast<int64_t>(index);
-    const int64_t begin = dim * slice / slices;
-    const int64_t end = dim * (slice + 1) / slices;
-    for (int64_t i = 0; i < count; ++i)
-      add_row(rows_.row(i).data(), begin, end,
-              clusters.sums.data() + new_labels_[static_cast<size_t>(i)] * dim);
-  });
+  std::vector<double> distances(static_cast<size_t>(source_.frames()));
+  parallel_for(
+      static_cast<size_t>((source_.frames() + block - 1) / block), options_.threads, [&](size_t index) {
+        const int64_t first = static_cast<int64_t>(index) * block;
+        const int64_t count = std::min(block, source_.frames() - first);
+        std::vector<float> rows(static_cast<size_t>(count * dim));
+        source_.read_rows(first, count, rows.data());
+        for (int64_t i = 0; i < count; ++i)
+          distances[static_cast<size_t>(first + i)] = squared_distance(
+              rows.data() + i * dim, centroids.row(labels_[static_cast<size_t>(first + i)]).data(), dim);
+      });
+  for (size_t row = 0; row < distances.size(); ++row)
+    clusters.offer_farthest(labels_[row], static_cast<int64_t>(row), distances[row]);
 }
 
 }  // namespace retort

@@ -2,35 +2,41 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "base/matrix.h"
 #include "base/progress.h"
+#include "kmeans/cluster_sums.h"
 #include "kmeans/clusters.h"
 #include "kmeans/kmeans.h"
+#include "kmeans/labeller.h"
 
 namespace retort {
 
-// Remembers each frame's label from one pass to the next.
+// Remembers each frame's label from one pass to the next, and the sums over each cluster: a pass reads what
+// its engine needs for labels, and once more the frames whose label changes.
 class Passes {
  public:
   // Keeps references. `options.engine` is resolved, `options.threads` positive.
   Passes(const FrameSource& source, const KmeansOptions& options);
 
-  // Assigns every frame to its nearest centroid; `with_sums` also adds the frames up.
-  Clusters run(const Matrix& centroids, bool with_sums, Progress& progress);
+  // Assigns every frame to its nearest centroid. What it says depends on the frames and the centroids alone,
+  // to the last bit: not on passes before, threads or the engine.
+  Clusters run(const Matrix& centroids, Progress& progress);
+
+  // The sums of the last pass, for merging with those over other frames.
+  const ClusterSums& sums() const { return *sums_; }
+  const std::vector<int32_t>& labels() const { return labels_; }
 
  private:
-  void read(int64_t first, int64_t count);
-  void take_labels(int64_t first, int64_t count, Clusters& clusters);
-  void add_up(int64_t count, Clusters& clusters);
+  void find_farthest(const Matrix& centroids, Clusters& clusters) const;
 
   const FrameSource& source_;
   const KmeansOptions& options_;
+  std::unique_ptr<Labeller> labeller_;
   std::vector<int32_t> labels_;
-  Matrix rows_;
-  std::vector<int32_t> new_labels_;
-  std::vector<double> distances_;
+  std::unique_ptr<ClusterSums> sums_;
 };
 
 }  // namespace retort

@@ -1,18 +1,14 @@
-// Nearest centroids by LibTorch's GEMM, on the CPU or a GPU.
+// Nearest centroids by LibTorch's GEMM, on a GPU.
 #include <torch/torch.h>
 
 #include <algorithm>
 
-#include "base/threads.h"
-#include "kmeans/lane_minima.h"
 #include "kmeans/nearest_search.h"
 #include "nn/torch_device.h"
 
 namespace retort {
 namespace {
 
-constexpr int64_t cpu_block_rows = 512;
-constexpr int64_t cpu_block_scores = int64_t{1} << 20;   // scores of one block, so that they stay in a cache
 constexpr int64_t cuda_block_scores = int64_t{1} << 28;  // 1 GiB of scores on the GPU
 
 at::Tensor view(const float* values, at::IntArrayRef shape) {
@@ -22,55 +18,6 @@ at::Tensor view(const float* values, at::IntArrayRef shape) {
 int64_t rows_per_block(int64_t scores, int64_t clusters, int64_t most) {
   return std::clamp(scores / std::max<int64_t>(clusters, 1), int64_t{32}, most);
 }
-
-// Blocks of rows spread over threads, each with a single-threaded GEMM.
-class TorchCpuSearch : public NearestSearch {
- public:
-  TorchCpuSearch(const CentredCentroids& centroids, int threads)
-      : mean_(view(centroids.mean.data(), {centroids.centred.columns()}).clone()),
-        transposed_(view(centroids.centred.data(), {centroids.centred.rows(), centroids.centred.columns()})
-                        .clone()
-                        .t()),
-        norms_(view(centroids.norms.data(), {centroids.centred.rows()}).clone()),
-        threads_(threads) {}
-
-  void search(const float* rows, int64_t count, Nearest* nearest) override {
-    const int64_t block = rows_per_block(cpu_block_scores, clusters(), cpu_block_rows);
-    const int64_t blocks = (count + block - 1) / block;
-    const int64_t tasks = std::min<int64_t>(threads_, blocks);
-    const OneThreadPerOperator one_thread;
-    parallel_for(static_cast<size_t>(tasks), threads_, [&](size_t task) {
-      const c10::InferenceMode inference;
-      at::Tensor centred = at::empty({block, dim()});
-      at::Tensor scores = at::empty({block, clusters()});
-      for (int64_t index = static_cast<int64_t>(task); index < blocks; index += tasks) {
-        const int64_t first = index * block;
-        search_block(rows + first * dim(), std::min(block, count - first), centred, scores, nearest + first);
-      }
-    });
-  }
-
-  double error_factor() const override { return f32_error_factor(dim()); }
-
- private:
-  int64_t dim() const { return mean_.size(0); }
-  int64_t clusters() const { return norms_.size(0); }
-
-  void search_block(const float* rows, int64_t count, at::Tensor& centred, at::Tensor& scores,
-                    Nearest* nearest) const {
-    at::Tensor some_centred = centred.narrow(0, 0, count);
-    at::Tensor some_scores = scores.narrow(0, 0, count);
-    at::sub_out(some_centred, view(rows, {count, dim()}), mean_);
-    at::addmm_out(some_scores, norms_, some_centred, transposed_, 1, -2);
-    for (int64_t i = 0; i < count; ++i)
-      nearest[i] = two_lowest(some_scores.const_data_ptr<float>() + i * clusters(), clusters());
-  }
-
-  at::Tensor mean_;
-  at::Tensor transposed_;
-  at::Tensor norms_;
-  int threads_;
-};
 
 class TorchCudaSearch : public NearestSearch {
  public:
@@ -111,9 +58,8 @@ class TorchCudaSearch : public NearestSearch {
 
 }  // namespace
 
-std::unique_ptr<NearestSearch> make_torch_search(const CentredCentroids& centroids, const std::string& device,
-                                                 int threads) {
-  if (device == "cpu") return std::make_unique<TorchCpuSearch>(centroids, threads);
+std::unique_ptr<NearestSearch> make_torch_search(const CentredCentroids& centroids,
+                                                 const std::string& device) {
   return std::make_unique<TorchCudaSearch>(centroids, parse_device(device));
 }
 

@@ -49,7 +49,7 @@ Labels assign(const Matrix& rows, const Matrix& centroids, const std::string& en
 }  // namespace
 
 TEST_CASE("labels are those of the definition, at any size and for every engine", "[kmeans]") {
-  for (const char* engine : {"plain", "auto"}) {
+  for (const char* engine : {"native", "auto"}) {
     for (const auto& [rows, dim, clusters] : std::vector<std::array<int64_t, 3>>{
              {1, 1, 2}, {7, 3, 2}, {300, 39, 100}, {1000, 17, 16}, {513, 64, 33}, {700, 5, 600}}) {
       CAPTURE(engine, rows, dim, clusters);
@@ -69,7 +69,7 @@ TEST_CASE("near ties are settled exactly even where f32 scores cannot tell", "[k
   const Matrix frames = random_matrix(400, 24, 3, 1000, 1000.001);
   const Matrix centroids = random_matrix(50, 24, 4, 1000, 1000.001);
   const Labels expected = by_definition(frames, centroids);
-  for (const char* engine : {"plain", "auto"})
+  for (const char* engine : {"native", "auto"})
     CHECK(assign(frames, centroids, engine).labels == expected.labels);
 }
 
@@ -79,7 +79,7 @@ TEST_CASE("of equal centroids the first is taken", "[kmeans]") {
   Matrix twice(40, 8);
   for (int64_t k = 0; k < 40; ++k)
     for (int64_t j = 0; j < 8; ++j) twice(k, j) = some(k % 20, j);
-  for (const char* engine : {"plain", "auto"})
+  for (const char* engine : {"native", "auto"})
     CHECK(assign(frames, twice, engine).labels == by_definition(frames, some).labels);
 }
 
@@ -89,14 +89,14 @@ TEST_CASE("values near the end of the f32 range are labelled, not lost", "[kmean
   frames(1, 0) = -3e37f;
   centroids(0, 0) = -2e37f;
   centroids(1, 0) = 2e37f;
-  for (const char* engine : {"plain", "auto"})
+  for (const char* engine : {"native", "auto"})
     CHECK(assign(frames, centroids, engine).labels == std::vector<int32_t>{1, 0});
 }
 
 TEST_CASE("a row's label and distance depend on no other row and on no thread", "[kmeans]") {
   const Matrix frames = random_matrix(2000, 13, 7);
   const Matrix centroids = random_matrix(31, 13, 8);
-  for (const char* engine : {"plain", "auto"}) {
+  for (const char* engine : {"native", "auto"}) {
     const Labels whole = assign(frames, centroids, engine, 1);
     CHECK(assign(frames, centroids, engine, 3).labels == whole.labels);
     const auto assigner = make_assigner(centroids, engine, "cpu", 2);

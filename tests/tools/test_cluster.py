@@ -26,7 +26,7 @@ class ClusterTest(ToolTest):
         write_npy(self.folder / "x.npy", self.rows)
 
     def test_well_separated_groups_are_found(self):
-        for engine in ("auto", "plain"):
+        for engine in ("auto", "native"):
             report = json.loads(self.succeeds("retort-cluster", "-k", 3, "x.npy", "-o", engine, "--engine", engine).out)
             self.assertLess(report["inertia"], 0.02)
             self.assertEqual((report["frames"], report["empty"], report["splits"]), (120, 0, 0))

@@ -1,4 +1,8 @@
-// How the few hot loops of this folder are written once and compiled for several instruction sets.
+// How hot loops are written once and compiled for several instruction sets.
+//
+// Two ways, neither of which asks anything of the flags that a file is compiled with: RETORT_CLONES leaves
+// the choice to the loader, for small loops whose result no CPU changes; a table of functions with target
+// attributes (score_panel.h) is chosen by cpu_path(), so that tests reach every version.
 #pragma once
 
 // GCC compiles such a function for each of these and picks one when the program is loaded.
@@ -15,10 +19,12 @@ namespace retort {
 
 // GCC's vectors: arithmetic is element by element, in as many registers as the CPU needs. They ask for no
 // alignment, since memory that a container allocates does not always have that of a wide register; unaligned
-// loads cost nothing here.
+// loads cost nothing here. They go to and from functions by reference: how a vector this wide is passed
+// depends on the instruction set.
 using Float16 = float __attribute__((vector_size(64), aligned(4)));
 using Int16 = int __attribute__((vector_size(64), aligned(4)));
 using Float8 = float __attribute__((vector_size(32), aligned(4)));
+using Float4 = float __attribute__((vector_size(16), aligned(4)));
 using Double8 = double __attribute__((vector_size(64), aligned(8)));
 
 }  // namespace retort

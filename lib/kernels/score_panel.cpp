@@ -1,0 +1,355 @@
+#include "kernels/score_panel.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/simd.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#define RETORT_X86 1
+#define RETORT_AVX2 __attribute__((target("avx2,fma")))
+#define RETORT_AVX512 __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")))
+#define RETORT_BF16 __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")))
+#endif
+
+namespace retort {
+namespace {
+
+template <class Vector, class Value>
+RETORT_INLINE void load(const Value* values, Vector& vector) {
+  std::memcpy(&vector, values, sizeof vector);
+}
+
+template <class Vector>
+RETORT_INLINE void lesser(const Vector& a, const Vector& b, Vector& out) {
+  out = a < b ? a : b;
+}
+
+template <class Vector>
+RETORT_INLINE void greater(const Vector& a, const Vector& b, Vector& out) {
+  out = a < b ? b : a;
+}
+
+// Folds the two lowest of 2 n lanes into n lanes: of two sorted pairs, the lowest is the lesser of the
+// lowest, the second the least of what remains.
+template <class Vector>
+RETORT_INLINE void fold(const Vector& other_lowest, const Vector& other_second, Vector& lowest,
+                        Vector& second) {
+  Vector upper;
+  greater(lowest, other_lowest, upper);
+  lesser(lowest, other_lowest, lowest);
+  lesser(second, other_second, second);
+  lesser(second, upper, second);
+}
+
+RETORT_INLINE void find_two_lowest(const float* scores, PanelMinima& out) {
+  Int16 bits;
+  load(scores, bits);
+  bits = (bits & ~15) | Int16{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  Float8 halves[2];
+  std::memcpy(halves, &bits, sizeof bits);
+  Float8 low8, high8;
+  lesser(halves[0], halves[1], low8);
+  greater(halves[0], halves[1], high8);
+  Float4 low[2], high[2];
+  std::memcpy(low, &low8, sizeof low);
+  std::memcpy(high, &high8, sizeof high);
+  fold(low[1], high[1], low[0], high[0]);
+  fold<Float4>(__builtin_shufflevector(low[0], low[0], 2, 3, 0, 1),
+               __builtin_shufflevector(high[0], high[0], 2, 3, 0, 1), low[0], high[0]);
+  fold<Float4>(__builtin_shufflevector(low[0], low[0], 1, 0, 3, 2),
+               __builtin_shufflevector(high[0], high[0], 1, 0, 3, 2), low[0], high[0]);
+  out = {low[0][0], high[0][0]};
+}
+
+// Scores (Rows, 16) of as many rows, in registers of sixteen lanes.
+template <int64_t Rows>
+struct WholeTile {
+  static constexpr int64_t rows = Rows;
+  static RETORT_INLINE void score(const float* const* from, const float* panel, const float* norms,
+                                  int64_t dim, float* scores) {
+    const float* row[Rows];
+    Float16 sums[Rows];
+#pragma GCC unroll 16
+    for (int64_t r = 0; r < Rows; ++r) {
+      row[r] = from[r];
+      load(norms, sums[r]);
+    }
+    for (int64_t j = 0; j < dim; ++j) {
+      Float16 weights;
+      load(panel + j * panel_width, weights);
+#pragma GCC unroll 16
+      for (int64_t r = 0; r < Rows; ++r) sums[r] += row[r][j] * weights;
+    }
+#pragma GCC unroll 16
+    for (int64_t r = 0; r < Rows; ++r) std::memcpy(scores + r * panel_width, &sums[r], sizeof sums[r]);
+  }
+};
+
+// The same in registers of eight lanes, two for a row.
+template <int64_t Rows>
+struct HalvedTile {
+  static constexpr int64_t rows = Rows;
+  static RETORT_INLINE void score(const float* const* from, const float* panel, const float* norms,
+                                  int64_t dim, float* scores) {
+    const float* row[Rows];
+    Float8 left[Rows], right[Rows];
+#pragma GCC unroll 16
+    for (int64_t r = 0; r < Rows; ++r) {
+      row[r] = from[r];
+      load(norms, left[r]);
+      load(norms + 8, right[r]);
+    }
+    for (int64_t j = 0; j < dim; ++j) {
+      Float8 left_weights, right_weights;
+      load(panel + j * panel_width, left_weights);
+      load(panel + j * panel_width + 8, right_weights);
+#pragma GCC unroll 16
+      for (int64_t r = 0; r < Rows; ++r) {
+        const float value = row[r][j];
+        left[r] += value * left_weights;
+        right[r] += value * right_weights;
+      }
+    }
+#pragma GCC unroll 16
+    for (int64_t r = 0; r < Rows; ++r) {
+      std::memcpy(scores + r * panel_width, &left[r], sizeof left[r]);
+      std::memcpy(scores + r * panel_width + 8, &right[r], sizeof right[r]);
+    }
+  }
+};
+
+// The same in registers of four lanes, four for a row.
+template <int64_t Rows>
+struct QuarteredTile {
+  static constexpr int64_t rows = Rows;
+  static RETORT_INLINE void score(const float* const* from, const float* panel, const float* norms,
+                                  int64_t dim, float* scores) {
+    for (int64_t first = 0; first < panel_width; first += 8) {
+      Float4 left[Rows], right[Rows];
+#pragma GCC unroll 16
+      for (int64_t r = 0; r < Rows; ++r) {
+        load(norms + first, left[r]);
+        load(norms + first + 4, right[r]);
+      }
+      for (int64_t j = 0; j < dim; ++j) {
+        Float4 left_weights, right_weights;
+        load(panel + j * panel_width + first, left_weights);
+        load(panel + j * panel_width + first + 4, right_weights);
+#pragma GCC unroll 16
+        for (int64_t r = 0; r < Rows; ++r) {
+          left[r] += from[r][j] * left_weights;
+          right[r] += from[r][j] * right_weights;
+        }
+      }
+#pragma GCC unroll 16
+      for (int64_t r = 0; r < Rows; ++r) {
+        std::memcpy(scores + r * panel_width + first, &left[r], sizeof left[r]);
+        std::memcpy(scores + r * panel_width + first + 4, &right[r], sizeof right[r]);
+      }
+    }
+  }
+};
+
+// Minima of the `count` <= Tile::rows rows at `rows`; a tile that is not full computes its last row again.
+template <class Tile, class Value>
+RETORT_INLINE void minima_of_tile(const Value* const* rows, int64_t count, const Value* panel,
+                                  const float* norms, int64_t length, PanelMinima* out) {
+  const Value* full[Tile::rows];
+  for (int64_t r = 0; r < Tile::rows; ++r) full[r] = rows[std::min(r, count - 1)];
+  float scores[Tile::rows * panel_width];
+  Tile::score(full, panel, norms, length, scores);
+  for (int64_t r = 0; r < count; ++r) find_two_lowest(scores + r * panel_width, out[r]);
+}
+
+// By Tile, the few rows that remain by Small.
+template <class Tile, class Small, class Value>
+RETORT_INLINE void all_minima(const Value* const* rows, int64_t count, const Value* panel, const float* norms,
+                              int64_t length, PanelMinima* out) {
+  int64_t first = 0;
+  for (; count - first > Small::rows; first += Tile::rows)
+    minima_of_tile<Tile>(rows + first, std::min(Tile::rows, count - first), panel, norms, length,
+                         out + first);
+  if (first < count) minima_of_tile<Small>(rows + first, count - first, panel, norms, length, out + first);
+}
+
+// Four sums side by side, so that none waits for the one before it; a register's columns at a time.
+template <class Vector>
+RETORT_INLINE void scores_of_row(const float* row, const float* panel, const float* norms, int64_t dim,
+                                 float* out) {
+  constexpr int64_t lanes = sizeof(Vector) / sizeof(float);
+  for (int64_t first = 0; first < panel_width; first += lanes) {
+    Vector sums[4] = {};
+    Vector weights;
+    load(norms + first, sums[0]);
+    int64_t j = 0;
+    for (; j + 4 <= dim; j += 4) {
+#pragma GCC unroll 4
+      for (int64_t step = 0; step < 4; ++step) {
+        load(panel + (j + step) * panel_width + first, weights);
+        sums[step] += row[j + step] * weights;
+      }
+    }
+    for (; j < dim; ++j) {
+      load(panel + j * panel_width + first, weights);
+      sums[0] += row[j] * weights;
+    }
+    sums[0] = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    std::memcpy(out + first, &sums[0], sizeof sums[0]);
+  }
+}
+
+template <class Vector>
+RETORT_INLINE float sum_of(const Vector& lanes) {
+  float sum = 0;
+  for (size_t lane = 0; lane < sizeof(Vector) / sizeof(float); ++lane) sum += lanes[lane];
+  return sum;
+}
+
+template <class Vector>
+RETORT_INLINE float dot_product(const float* a, const float* b, int64_t dim) {
+  constexpr int64_t lanes = sizeof(Vector) / sizeof(float);
+  Vector sums[2] = {};
+  int64_t j = 0;
+  for (; j + 2 * lanes <= dim; j += 2 * lanes) {
+#pragma GCC unroll 2
+    for (int64_t step = 0; step < 2; ++step) {
+      Vector left, right;
+      load(a + j + step * lanes, left);
+      load(b + j + step * lanes, right);
+      sums[step] += left * right;
+    }
+  }
+  float sum = sum_of(sums[0]) + sum_of(sums[1]);
+  for (; j < dim; ++j) sum += a[j] * b[j];
+  return sum;
+}
+
+template <class Vector>
+RETORT_INLINE float centre_row(const float* row, const float* mean, int64_t dim, float* centred) {
+  for (int64_t j = 0; j < dim; ++j) centred[j] = row[j] - mean[j];
+  return dot_product<Vector>(centred, centred, dim);
+}
+
+// Rounds sixteen values, and adds the squares of what that changes to `lost`.
+RETORT_INLINE void round_sixteen(const float* values, uint16_t* rounded, Float16& lost) {
+  using Short16 = uint16_t __attribute__((vector_size(32), aligned(2)));
+  using Bits16 = uint32_t __attribute__((vector_size(64), aligned(4)));
+  Float16 value, back;
+  Bits16 bits;
+  load(values, value);
+  load(values, bits);
+  bits = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+  const Short16 half = __builtin_convertvector(bits, Short16);
+  std::memcpy(rounded, &half, sizeof half);
+  bits <<= 16;
+  std::memcpy(&back, &bits, sizeof back);
+  const Float16 change = value - back;
+  lost += change * change;
+}
+
+RETORT_INLINE float round_to_bf16(const float* values, int64_t dim, uint16_t* rounded) {
+  Float16 lost{};
+  int64_t j = 0;
+  for (; j + 16 <= dim; j += 16) round_sixteen(values + j, rounded + j, lost);
+  if (j < dim) {
+    float rest[16] = {};
+    uint16_t rounded_rest[16];
+    std::copy_n(values + j, dim - j, rest);
+    round_sixteen(rest, rounded_rest, lost);
+    std::copy_n(rounded_rest, dim - j, rounded + j);
+  }
+  return sum_of(lost);
+}
+
+// One version of everything in f32, as functions with the target attribute that it needs.
+#define RETORT_F32_KERNELS(suffix, target, Vector, Tile, Small)                                      \
+  target void minima_##suffix(const float* const* rows, int64_t count, const float* panel,           \
+                              const float* norms, int64_t dim, PanelMinima* out) {                   \
+    all_minima<Tile, Small>(rows, count, panel, norms, dim, out);                                    \
+  }                                                                                                  \
+  target void scores_##suffix(const float* row, const float* panel, const float* norms, int64_t dim, \
+                              float* out) {                                                          \
+    scores_of_row<Vector>(row, panel, norms, dim, out);                                              \
+  }                                                                                                  \
+  target float centre_##suffix(const float* row, const float* mean, int64_t dim, float* centred) {   \
+    return centre_row<Vector>(row, mean, dim, centred);                                              \
+  }                                                                                                  \
+  target float dot_##suffix(const float* a, const float* b, int64_t dim) {                           \
+    return dot_product<Vector>(a, b, dim);                                                           \
+  }
+
+RETORT_F32_KERNELS(portable, , Float4, QuarteredTile<4>, QuarteredTile<2>)
+
+#ifdef RETORT_X86
+// Twelve sums in sixteen registers.
+RETORT_F32_KERNELS(avx2, RETORT_AVX2, Float8, HalvedTile<6>, HalvedTile<3>)
+// Eight sums keep the units busy; more pointers to rows than that do not fit the other registers.
+RETORT_F32_KERNELS(avx512, RETORT_AVX512, Float16, WholeTile<8>, WholeTile<4>)
+
+// Called, not inlined: what holds instructions of its own cannot become part of a function without them.
+template <int64_t Rows>
+struct Bf16Tile {
+  static constexpr int64_t rows = Rows;
+  RETORT_BF16 static void score(const uint16_t* const* from, const uint16_t* panel, const float* norms,
+                                int64_t pairs, float* scores) {
+    const char* row[Rows];
+    __m512 sums[Rows];
+#pragma GCC unroll 16
+    for (int64_t r = 0; r < Rows; ++r) {
+      row[r] = reinterpret_cast<const char*>(from[r]);
+      sums[r] = _mm512_loadu_ps(norms);
+    }
+    for (int64_t j = 0; j < pairs; ++j) {
+      const __m512i weights = _mm512_loadu_si512(panel + 2 * j * panel_width);
+#pragma GCC unroll 16
+      for (int64_t r = 0; r < Rows; ++r) {
+        int pair;
+        std::memcpy(&pair, row[r] + j * static_cast<int64_t>(sizeof pair), sizeof pair);
+        sums[r] = _mm512_dpbf16_ps(sums[r], reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair)),
+                                   reinterpret_cast<__m512bh>(weights));
+      }
+    }
+#pragma GCC unroll 16
+    for (int64_t r = 0; r < Rows; ++r) _mm512_storeu_ps(scores + r * panel_width, sums[r]);
+  }
+};
+
+RETORT_BF16 void minima_bf16(const uint16_t* const* rows, int64_t count, const uint16_t* panel,
+                             const float* norms, int64_t pairs, PanelMinima* out) {
+  all_minima<Bf16Tile<8>, Bf16Tile<4>>(rows, count, panel, norms, pairs, out);
+}
+
+RETORT_BF16 float round_row(const float* values, int64_t dim, uint16_t* rounded) {
+  return round_to_bf16(values, dim, rounded);
+}
+#endif
+
+}  // namespace
+
+int64_t column_of(float score) {
+  uint32_t bits;
+  std::memcpy(&bits, &score, sizeof bits);
+  return bits & 15;
+}
+
+const ScoreKernels& score_kernels(CpuPath path) {
+  static const ScoreKernels portable{CpuPath::portable, minima_portable, scores_portable, nullptr,
+                                     centre_portable,   nullptr,         dot_portable};
+#ifdef RETORT_X86
+  static const ScoreKernels avx2{CpuPath::avx2, minima_avx2, scores_avx2, nullptr,
+                                 centre_avx2,   nullptr,     dot_avx2};
+  static const ScoreKernels avx512{CpuPath::avx512, minima_avx512, scores_avx512, nullptr,
+                                   centre_avx512,   nullptr,       dot_avx512};
+  static const ScoreKernels avx512_bf16{CpuPath::avx512_bf16, minima_avx512, scores_avx512, minima_bf16,
+                                        centre_avx512,        round_row,     dot_avx512};
+  if (path == CpuPath::avx2) return avx2;
+  if (path == CpuPath::avx512) return avx512;
+  if (path == CpuPath::avx512_bf16) return avx512_bf16;
+#endif
+  static_cast<void>(path);
+  return portable;
+}
+
+}  // namespace retort

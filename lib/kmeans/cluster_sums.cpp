@@ -1,0 +1,89 @@
+#include "kmeans/cluster_sums.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/threads.h"
+#include "kmeans/exact_distance.h"
+
+namespace retort {
+namespace {
+
+// The rows that enter and leave each cluster, ascending.
+struct Changes {
+  Changes(std::span<const Move> moves, size_t clusters) : entering(clusters), leaving(clusters) {
+    for (const Move& move : moves) {
+      entering[static_cast<size_t>(move.to)].push_back(move.row);
+      if (move.from >= 0) leaving[static_cast<size_t>(move.from)].push_back(move.row);
+    }
+  }
+
+  std::vector<std::vector<int64_t>> entering;
+  std::vector<std::vector<int64_t>> leaving;
+};
+
+}  // namespace
+
+ClusterSums::ClusterSums(int64_t clusters, std::vector<float> reference)
+    : reference_(std::move(reference)),
+      clusters_(static_cast<size_t>(clusters), OfCluster(static_cast<int64_t>(reference_.size()))) {}
+
+void ClusterSums::take(const FrameSource& source, std::span<const Move> moves, int threads) {
+  const Changes changes(moves, clusters_.size());
+  const auto dim = static_cast<int64_t>(reference_.size());
+  parallel_for(clusters_.size(), threads, [&](size_t k) {
+    OfCluster& cluster = clusters_[k];
+    std::vector<float> row(reference_.size());
+    for (const int64_t index : changes.entering[k]) {
+      source.read_rows(index, 1, row.data());
+      cluster.values.add(row.data());
+      cluster.squares.add(squared_distance(row.data(), reference_.data(), dim));
+    }
+    for (const int64_t index : changes.leaving[k]) {
+      source.read_rows(index, 1, row.data());
+      cluster.values.subtract(row.data());
+      cluster.squares.subtract(squared_distance(row.data(), reference_.data(), dim));
+    }
+    cluster.size +=
+        static_cast<int64_t>(changes.entering[k].size()) - static_cast<int64_t>(changes.leaving[k].size());
+    if (cluster.size > ExactVectorSum::most_rows)
+      fail("more than {} frames in one cluster; sample fewer (points per centroid)",
+           ExactVectorSum::most_rows);
+  });
+}
+
+void ClusterSums::merge(const ClusterSums& other) {
+  for (size_t k = 0; k < clusters_.size(); ++k) {
+    clusters_[k].values.merge(other.clusters_[k].values);
+    clusters_[k].squares.merge(other.clusters_[k].squares);
+    clusters_[k].size += other.clusters_[k].size;
+  }
+}
+
+Clusters ClusterSums::about(const Matrix& centroids) const {
+  Clusters found(centroids.rows(), centroids.columns());
+  for (size_t k = 0; k < clusters_.size(); ++k) {
+    double* sums = found.sums.data() + k * reference_.size();
+    clusters_[k].values.round_to(sums);
+    found.sizes[k] = clusters_[k].size;
+    found.spread[k] = spread(clusters_[k], sums, centroids.row(static_cast<int64_t>(k)).data());
+    found.inertia += found.spread[k];
+  }
+  return found;
+}
+
+// sum |x - c|^2 = sum |x - r|^2 - 2 (sum x - n r).(c - r) + n |c - r|^2 for any reference r; one amid the
+// frames leaves little to cancel out.
+double ClusterSums::spread(const OfCluster& cluster, const double* sums, const float* centroid) const {
+  const auto size = static_cast<double>(cluster.size);
+  double change = 0;
+  for (size_t j = 0; j < reference_.size(); ++j) {
+    const auto reference = static_cast<double>(reference_[j]);
+    const double offset = static_cast<double>(centroid[j]) - reference;
+    change += offset * (size * offset - 2 * (sums[j] - size * reference));
+  }
+  return std::max(cluster.squares.rounded() + change, 0.0);
+}
+
+}  // namespace retort

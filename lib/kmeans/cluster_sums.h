@@ -1,0 +1,51 @@
+// The sums over each cluster's frames that centroids and objective are made of, kept up to date as frames
+// change their clusters.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/matrix.h"
+#include "kmeans/clusters.h"
+#include "kmeans/exact_sums.h"
+#include "kmeans/kmeans.h"
+
+namespace retort {
+
+// A frame that another cluster takes over.
+struct Move {
+  int64_t row;
+  int32_t from;  // -1: it had none
+  int32_t to;
+};
+
+class ClusterSums {
+ public:
+  // Squared distances are summed up from `reference` (dim), which should be amid the frames and the same
+  // wherever sums are to be merged.
+  ClusterSums(int64_t clusters, std::vector<float> reference);
+
+  // Reads the frames that move; clusters are spread over threads, and no thread changes a sum.
+  void take(const FrameSource& source, std::span<const Move> moves, int threads);
+  // Adds the sums over other frames.
+  void merge(const ClusterSums& other);
+
+  // What these sums say of `centroids`: sizes, sums, spreads and their total.
+  Clusters about(const Matrix& centroids) const;
+
+ private:
+  struct OfCluster {
+    explicit OfCluster(int64_t dim) : values(dim) {}
+    ExactVectorSum values;
+    ExactSum squares;  // of the distances from the reference
+    int64_t size = 0;
+  };
+
+  double spread(const OfCluster& cluster, const double* sums, const float* centroid) const;
+
+  std::vector<float> reference_;
+  std::vector<OfCluster> clusters_;
+};
+
+}  // namespace retort

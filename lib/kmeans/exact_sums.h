@@ -1,0 +1,61 @@
+// Sums without rounding: whatever the order in which values are added and taken away again, and however they
+// are spread over threads, shards and machines, the sum is the same to the last bit.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace retort {
+
+// A sum of vectors of f32. Every value is split at fixed powers of 2^24, and what falls between two of these
+// is added in a double of its own, where up to 2^29 such parts add up without rounding (Demmel and Nguyen,
+// "Parallel Reproducible Summation", 2015, with bins for the whole range of f32).
+class ExactVectorSum {
+ public:
+  static constexpr int64_t most_rows = int64_t{1} << 29;
+
+  explicit ExactVectorSum(int64_t dim) : dim_(dim) {}
+
+  // `row` holds finite values.
+  void add(const float* row) { add_signed(row, 1); }
+  void subtract(const float* row) { add_signed(row, -1); }
+  void merge(const ExactVectorSum& other);
+
+  // The sum, rounded once per bin from the largest down; `out` gets dim values.
+  void round_to(double* out) const;
+
+ private:
+  static constexpr int lowest_bin = -7;  // multiples of 2^(24 * -7): the smallest f32 is 2^-149
+  static constexpr int highest_bin = 5;  // of 2^120: the largest is below 2^128
+
+  void add_signed(const float* row, double sign);
+  std::vector<double>& bin(int index) { return bins_[static_cast<size_t>(index - lowest_bin)]; }
+
+  int64_t dim_;
+  std::array<std::vector<double>, highest_bin - lowest_bin + 1> bins_;  // (dim) each, empty until needed
+};
+
+// A sum of finite doubles, in fixed point over their whole range (Kulisch).
+class ExactSum {
+ public:
+  ExactSum() : digits_(digit_count) {}
+
+  void add(double value) { add_signed(value, 1); }
+  void subtract(double value) { add_signed(value, -1); }
+  void merge(const ExactSum& other);
+  double rounded() const;
+
+ private:
+  static constexpr int digit_bits = 32;
+  static constexpr int lowest_exponent = -1074;  // of the smallest double
+  static constexpr size_t digit_count = 70;      // 1074 + 1024 bits, and room above for many values
+
+  void add_signed(double value, int64_t sign);
+
+  std::vector<int64_t>
+      digits_;  // of 2^32 each, from the lowest; each may be negative or too large for a while
+};
+
+}  // namespace retort
