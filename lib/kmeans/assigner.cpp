@@ -1,5 +1,6 @@
 // The engines' labels of rows, without anything remembered.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -38,7 +39,9 @@ class NativeAssigner : public Assigner {
   void assign_block(NativeSearch& search, const float* rows, int64_t count, int32_t* labels,
                     double* distances) const {
     std::vector<FrameBounds> bounds(static_cast<size_t>(count));
-    search.search(rows, count, bounds.data());
+    std::array<const float*, NativeSearch::block_rows> pointers{};
+    for (int64_t i = 0; i < count; ++i) pointers[static_cast<size_t>(i)] = rows + i * centroids_.dim();
+    search.search(pointers.data(), count, bounds.data());
     for (int64_t i = 0; i < count; ++i) {
       labels[i] = bounds[static_cast<size_t>(i)].label;
       if (distances)

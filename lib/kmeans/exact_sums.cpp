@@ -3,40 +3,65 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "kernels/simd.h"
 
 namespace retort {
 namespace {
 
+constexpr int bin_bits = 24;
+constexpr int bin_offset = 6;  // features are below 2^6 mostly: then two bins hold all but the smallest
+
+// Finite floats without their sign are in the order of their bits.
 RETORT_CLONES float largest_magnitude(const float* row, int64_t dim) {
-  float largest = 0;
+  int32_t largest = 0;
   for (int64_t j = 0; j < dim; ++j) {
-    const float magnitude = std::fabs(row[j]);
-    largest = magnitude > largest ? magnitude : largest;
+    int32_t bits;
+    std::memcpy(&bits, row + j, sizeof bits);
+    bits &= 0x7fffffff;
+    largest = bits > largest ? bits : largest;
   }
-  return largest;
+  float magnitude;
+  std::memcpy(&magnitude, &largest, sizeof magnitude);
+  return magnitude;
 }
 
-RETORT_CLONES void widen(const float* row, int64_t dim, double* values) {
-  for (int64_t j = 0; j < dim; ++j) values[j] = static_cast<double>(row[j]);
+// Adding and taking away 1.5 * 2^52 times a power of two rounds to a multiple of that power.
+double rounder_of(int bin) {
+  return std::ldexp(1.5, 52 + bin_bits * bin + bin_offset);
 }
 
-// Moves the nearest multiples of a power of two from `rest` to `bin`, signed. Adding and taking away
-// `rounder`, 1.5 * 2^52 times that power, rounds to such a multiple. Says whether anything is left.
-RETORT_CLONES bool move_multiples(double* rest, int64_t dim, double rounder, double sign, double* bin) {
-  double left = 0;
+// Splits each value into the nearest multiples of two powers of two, added to `high` and `low` with their
+// sign, and what is left. Says whether anything is.
+RETORT_CLONES bool split(const float* row, int64_t dim, double high_rounder, double low_rounder, double sign,
+                         double* high, double* low) {
+  int64_t left = 0;
   for (int64_t j = 0; j < dim; ++j) {
-    const double multiple = (rest[j] + rounder) - rounder;
-    bin[j] += sign * multiple;
-    rest[j] -= multiple;
+    const auto value = static_cast<double>(row[j]);
+    const double high_part = (value + high_rounder) - high_rounder;
+    const double rest = value - high_part;
+    const double low_part = (rest + low_rounder) - low_rounder;
+    high[j] += sign * high_part;
+    low[j] += sign * low_part;
+    left |= rest != low_part ? 1 : 0;
   }
-  for (int64_t j = 0; j < dim; ++j) left = rest[j] != 0 ? 1 : left;
   return left != 0;
 }
 
+// What split() left, as it is: a float less multiples of powers of two has no more digits than it had.
+void leave_rest(const float* row, int64_t dim, double high_rounder, double low_rounder, float* rest) {
+  for (int64_t j = 0; j < dim; ++j) {
+    const auto value = static_cast<double>(row[j]);
+    const double high_rest = value - ((value + high_rounder) - high_rounder);
+    rest[j] = static_cast<float>(high_rest - ((high_rest + low_rounder) - low_rounder));
+  }
+}
+
+// The lowest bin whose multiples, 2^24 of them, reach beyond `magnitude`.
 int bin_of(float magnitude) {
-  return std::ilogb(magnitude) >= 0 ? std::ilogb(magnitude) / 24 : -((23 - std::ilogb(magnitude)) / 24);
+  const int exponent = std::ilogb(magnitude) - bin_offset;
+  return exponent >= 0 ? exponent / bin_bits : -((bin_bits - 1 - exponent) / bin_bits);
 }
 
 }  // namespace
@@ -44,15 +69,19 @@ int bin_of(float magnitude) {
 void ExactVectorSum::add_signed(const float* row, double sign) {
   const float largest = largest_magnitude(row, dim_);
   if (largest == 0) return;
-  thread_local std::vector<double> rest;
-  rest.resize(static_cast<size_t>(dim_));
-  widen(row, dim_, rest.data());
-  bool left = true;
-  for (int index = bin_of(largest); left; --index) {
-    std::vector<double>& sums = bin(index);
-    if (sums.empty()) sums.resize(static_cast<size_t>(dim_));
-    left = move_multiples(rest.data(), dim_, std::ldexp(1.5, 52 + 24 * index), sign, sums.data());
-  }
+  const int high = std::max(bin_of(largest), lowest_bin + 1);
+  const double high_rounder = rounder_of(high);
+  const double low_rounder = rounder_of(high - 1);
+  if (!split(row, dim_, high_rounder, low_rounder, sign, bin(high).data(), bin(high - 1).data())) return;
+  std::vector<float> rest(static_cast<size_t>(dim_));
+  leave_rest(row, dim_, high_rounder, low_rounder, rest.data());
+  add_signed(rest.data(), sign);
+}
+
+std::vector<double>& ExactVectorSum::bin(int index) {
+  std::vector<double>& sums = bins_[static_cast<size_t>(index - lowest_bin)];
+  if (sums.empty()) sums.resize(static_cast<size_t>(dim_));
+  return sums;
 }
 
 void ExactVectorSum::merge(const ExactVectorSum& other) {

@@ -9,9 +9,9 @@
 
 namespace retort {
 
-// A sum of vectors of f32. Every value is split at fixed powers of 2^24, and what falls between two of these
-// is added in a double of its own, where up to 2^29 such parts add up without rounding (Demmel and Nguyen,
-// "Parallel Reproducible Summation", 2015, with bins for the whole range of f32).
+// A sum of vectors of f32. Every value is split at fixed powers of two, 24 apart, and what falls between two
+// of these is added in a double of its own, where up to 2^29 such parts add up without rounding (Demmel and
+// Nguyen, "Parallel Reproducible Summation", 2015, with bins for the whole range of f32).
 class ExactVectorSum {
  public:
   static constexpr int64_t most_rows = int64_t{1} << 29;
@@ -27,11 +27,12 @@ class ExactVectorSum {
   void round_to(double* out) const;
 
  private:
-  static constexpr int lowest_bin = -7;  // multiples of 2^(24 * -7): the smallest f32 is 2^-149
-  static constexpr int highest_bin = 5;  // of 2^120: the largest is below 2^128
+  // Bin b holds multiples of 2^(24 b + 6): from below the smallest f32, 2^-149, to beyond 2^128.
+  static constexpr int lowest_bin = -7;
+  static constexpr int highest_bin = 5;
 
   void add_signed(const float* row, double sign);
-  std::vector<double>& bin(int index) { return bins_[static_cast<size_t>(index - lowest_bin)]; }
+  std::vector<double>& bin(int index);
 
   int64_t dim_;
   std::array<std::vector<double>, highest_bin - lowest_bin + 1> bins_;  // (dim) each, empty until needed

@@ -21,6 +21,9 @@ class StoreFrames : public FrameSource {
   void read_rows(int64_t first, int64_t count, float* out) const override {
     store_.read_rows(first, count, out);
   }
+  const float* rows_in_place(int64_t first, int64_t count) const override {
+    return store_.rows_in_place(first, count);
+  }
   std::string row_name(int64_t row) const override;
 
  private:
@@ -36,6 +39,7 @@ class GatheredFrames : public FrameSource {
   int64_t frames() const override { return static_cast<int64_t>(values_.size()) / dim_; }
   int64_t dim() const override { return dim_; }
   void read_rows(int64_t first, int64_t count, float* out) const override;
+  const float* rows_in_place(int64_t first, int64_t) const override { return values_.data() + first * dim_; }
   std::string row_name(int64_t row) const override;
 
  private:
@@ -53,6 +57,7 @@ class SampledFrames : public FrameSource {
   int64_t frames() const override { return values_.rows(); }
   int64_t dim() const override { return values_.columns(); }
   void read_rows(int64_t first, int64_t count, float* out) const override;
+  const float* rows_in_place(int64_t first, int64_t) const override { return values_.row(first).data(); }
   std::string row_name(int64_t row) const override;
 
  private:

@@ -25,6 +25,8 @@ class FrameSource {
   virtual int64_t dim() const = 0;
   // Rows [first, first + count) into out (count * dim values). May be called from several threads.
   virtual void read_rows(int64_t first, int64_t count, float* out) const = 0;
+  // Where rows [first, first + count) lie in memory as they are read, or null where they do not.
+  virtual const float* rows_in_place(int64_t, int64_t) const { return nullptr; }
   // What row `row` is called in an error: utterance and frame.
   virtual std::string row_name(int64_t row) const = 0;
 };

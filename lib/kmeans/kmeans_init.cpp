@@ -145,9 +145,13 @@ std::vector<int64_t> sample_rows(int64_t total, int64_t count, uint64_t seed) {
 
 void read_finite_rows(const FrameSource& source, int64_t first, int64_t count, float* out) {
   source.read_rows(first, count, out);
-  if (all_finite(out, count * source.dim())) return;
+  check_finite_rows(source, first, count, out);
+}
+
+void check_finite_rows(const FrameSource& source, int64_t first, int64_t count, const float* rows) {
+  if (all_finite(rows, count * source.dim())) return;
   for (int64_t i = 0; i < count; ++i)
-    if (!all_finite(out + i * source.dim(), source.dim()))
+    if (!all_finite(rows + i * source.dim(), source.dim()))
       fail("{}: holds a value that is not finite (NaN or infinite); make these features again",
            source.row_name(first + i));
 }

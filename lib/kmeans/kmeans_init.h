@@ -22,6 +22,9 @@ Matrix gather_rows(const FrameSource& source, const std::vector<int64_t>& rows);
 // Reads rows; an Error names the first that is not finite.
 void read_finite_rows(const FrameSource& source, int64_t first, int64_t count, float* out);
 
+// The same check of rows that are there already.
+void check_finite_rows(const FrameSource& source, int64_t first, int64_t count, const float* rows);
+
 // K pairwise different starting points as options.init says. An Error where the source does not hold that
 // many.
 Matrix initial_centroids(const FrameSource& source, const KmeansOptions& options);

@@ -18,7 +18,8 @@ class NativeLabeller::Worker {
       : owner_(owner),
         search_(*owner.centroids_),
         dim_(owner.source_.dim()),
-        rows_(static_cast<size_t>(NativeSearch::block_rows * dim_)) {}
+        rows_(static_cast<size_t>(NativeSearch::block_rows * dim_)),
+        pointers_(NativeSearch::block_rows) {}
 
   void label(int64_t first, int64_t count, int32_t* labels) {
     for (int64_t i = 0; i < count; ++i) {
@@ -43,11 +44,11 @@ class NativeLabeller::Worker {
   // Moves the bounds on by how far centroids moved.
   bool is_settled(FrameBounds& bounds, int64_t frame) const {
     if (!bounds.lowers || bounds.label < 0) return false;
-    const float least = shift_lowers(bounds.lowers, owner_.panel_drifts_.data(), owner_.stride_);
+    bounds.least = shift_lowers(bounds.lowers, owner_.panel_drifts_.data(), owner_.stride_);
     float& upper = owner_.uppers_[static_cast<size_t>(frame)];
     upper = (upper + owner_.drifts_[static_cast<size_t>(bounds.label)]) * (1 + 0x1.0p-22f);
     bounds.upper = upper;
-    return upper < least;
+    return upper < bounds.least;
   }
 
   void search(int64_t first, int32_t* labels) {
@@ -55,11 +56,10 @@ class NativeLabeller::Worker {
     for (size_t begin = 0; begin < frames_.size();) {
       size_t end = begin + 1;
       while (end < frames_.size() && frames_[end] == frames_[end - 1] + 1) ++end;
-      read_finite_rows(owner_.source_, frames_[begin], static_cast<int64_t>(end - begin),
-                       rows_.data() + static_cast<int64_t>(begin) * dim_);
+      find_rows(begin, end);
       begin = end;
     }
-    search_.search(rows_.data(), static_cast<int64_t>(frames_.size()), bounds_.data());
+    search_.search(pointers_.data(), static_cast<int64_t>(frames_.size()), bounds_.data());
     for (size_t i = 0; i < frames_.size(); ++i) {
       labels[frames_[i] - first] = bounds_[i].label;
       if (bounds_[i].lowers) owner_.uppers_[static_cast<size_t>(frames_[i])] = bounds_[i].upper;
@@ -68,10 +68,26 @@ class NativeLabeller::Worker {
     bounds_.clear();
   }
 
+  // Frames begin to end of the block follow each other in the source.
+  void find_rows(size_t begin, size_t end) {
+    const int64_t first = frames_[begin];
+    const auto count = static_cast<int64_t>(end - begin);
+    const float* rows = owner_.source_.rows_in_place(first, count);
+    if (!rows) {
+      float* copy = rows_.data() + static_cast<int64_t>(begin) * dim_;
+      owner_.source_.read_rows(first, count, copy);
+      rows = copy;
+    }
+    // Only the first pass finds frames without a label.
+    if (bounds_[begin].label < 0) check_finite_rows(owner_.source_, first, count, rows);
+    for (size_t i = begin; i < end; ++i) pointers_[i] = rows + static_cast<int64_t>(i - begin) * dim_;
+  }
+
   NativeLabeller& owner_;
   NativeSearch search_;
   int64_t dim_;
-  std::vector<float> rows_;  // of a block
+  std::vector<float> rows_;  // of a block, where the source has to copy them
+  std::vector<const float*> pointers_;
   std::vector<int64_t> frames_;
   std::vector<FrameBounds> bounds_;
 };

@@ -27,6 +27,12 @@ float lower_distance(double square) {
   return static_cast<float>(std::sqrt(std::max(square, 0.0)) * round_down);
 }
 
+// Rows come from far away in memory, and not always one after the other.
+void prefetch(const float* row, int64_t dim) {
+  constexpr int64_t cache_line = 64 / sizeof(float);
+  for (int64_t j = 0; j < dim; j += cache_line) __builtin_prefetch(row + j);
+}
+
 constexpr int64_t lowers_step = 8;
 
 }  // namespace
@@ -57,34 +63,26 @@ NativeSearch::NativeSearch(const PanelledCentroids& centroids)
       block_(block_rows),
       centred_(static_cast<size_t>(block_rows * centroids.dim())),
       rounded_(centroids.has_bf16() ? static_cast<size_t>(block_rows * 2 * centroids.pairs()) : 0),
-      chosen_(static_cast<size_t>(centroids.panels())),
-      lowest_(static_cast<size_t>(block_rows * centroids.panels())),
-      second_(lowest_.size()),
+      of_panel_(static_cast<size_t>(centroids.panels())),
       pointers_(block_rows),
       rounded_pointers_(block_rows),
       minima_(block_rows) {}
 
-void NativeSearch::search(const float* rows, int64_t count, FrameBounds* bounds) {
-  for (std::vector<int32_t>& panel : chosen_) panel.clear();
-  std::vector<bool> undecided(static_cast<size_t>(count));
+void NativeSearch::search(const float* const* rows, int64_t count, FrameBounds* bounds) {
+  pairs_.clear();
+  for (std::vector<int32_t>& pairs : of_panel_) pairs.clear();
   for (int64_t i = 0; i < count; ++i) {
-    Row& row = block_[static_cast<size_t>(i)] = prepare(i, rows + i * centroids_.dim());
-    if (!trusts(row)) {
-      const Winner winner = exactly_among_all(row);
-      bounds[i].label = winner.label;
-      bounds[i].upper = std::numeric_limits<float>::infinity();
-      if (bounds[i].lowers) std::fill_n(bounds[i].lowers, centroids_.panels(), 0.0f);
-      continue;
-    }
-    if (keeps_label(row, i, bounds[i])) continue;
-    choose_panels(i, row, bounds[i]);
-    undecided[static_cast<size_t>(i)] = true;
+    if (i + 1 < count) prefetch(rows[i + 1], centroids_.dim());
+    Row& row = block_[static_cast<size_t>(i)] = prepare(i, rows[i]);
+    if (!trusts(row))
+      label_exactly(row, bounds[i]);
+    else if (!keeps_label(row, i, bounds[i]))
+      choose_panels(i, row, bounds[i]);
   }
-  score_chosen();
+  score_pairs();
   for (int64_t i = 0; i < count; ++i) {
-    if (!undecided[static_cast<size_t>(i)]) continue;
     const Row& row = block_[static_cast<size_t>(i)];
-    take(i, row, decide(i, row, bounds[i]), bounds[i]);
+    if (row.pairs > 0) take(row, decide(i, row, bounds[i]), bounds[i]);
   }
 }
 
@@ -110,6 +108,12 @@ NativeSearch::Row NativeSearch::prepare(int64_t index, const float* values) {
   return row;
 }
 
+double NativeSearch::f32_score(int64_t index, int32_t centroid) const {
+  const float product =
+      centroids_.kernels().dot(centred(index), centroids_.centred(centroid), centroids_.dim());
+  return static_cast<double>(centroids_.norm(centroid)) - 2 * static_cast<double>(product);
+}
+
 bool NativeSearch::trusts(const Row& row) const {
   const double square = row.f32_error / f32_factor_;
   return square > smallest_square && square < largest_square;  // not if it is not a number
@@ -118,76 +122,86 @@ bool NativeSearch::trusts(const Row& row) const {
 // Holds its own centroid, the only one that can be near, against the bounds of all others.
 bool NativeSearch::keeps_label(Row& row, int64_t index, FrameBounds& bounds) const {
   if (bounds.label < 0 || !bounds.lowers) return false;
-  const float product =
-      centroids_.kernels().dot(centred(index), centroids_.centred(bounds.label), centroids_.dim());
   row.own_panel = centroids_.panel_of(bounds.label);
-  row.own_score = static_cast<double>(centroids_.norm(bounds.label)) - 2 * static_cast<double>(product);
+  row.own_score = f32_score(index, bounds.label);
   bounds.upper = upper_distance(row.square + row.own_score + 2 * row.f32_error);
-  return bounds.upper < *std::min_element(bounds.lowers, bounds.lowers + centroids_.panels());
+  return bounds.upper < bounds.least;
+}
+
+void NativeSearch::label_exactly(const Row& row, FrameBounds& bounds) const {
+  bounds.label = exactly_among_all(row).label;
+  bounds.upper = std::numeric_limits<float>::infinity();
+  if (bounds.lowers) std::fill_n(bounds.lowers, centroids_.panels(), 0.0f);
 }
 
 void NativeSearch::choose_panels(int64_t index, Row& row, const FrameBounds& bounds) {
+  row.first_pair = pairs_.size();
+  row.own_apart = row.own_panel >= 0;
   for (int64_t p = 0; p < centroids_.panels(); ++p) {
-    if (bounds.lowers && bounds.upper < bounds.lowers[p]) {
-      lowest(index, p) = padding_norm;
-      second(index, p) = padding_norm;
-      row.own_apart = row.own_apart || p == row.own_panel;
-    } else {
-      chosen_[static_cast<size_t>(p)].push_back(static_cast<int32_t>(index));
-    }
+    if (bounds.lowers && bounds.upper < bounds.lowers[p]) continue;
+    of_panel_[static_cast<size_t>(p)].push_back(static_cast<int32_t>(pairs_.size()));
+    pairs_.push_back({static_cast<int32_t>(index), static_cast<int32_t>(p), {}});
+    row.own_apart = row.own_apart && p != row.own_panel;
   }
+  row.pairs = pairs_.size() - row.first_pair;
 }
 
-void NativeSearch::score_chosen() {
+void NativeSearch::score_pairs() {
   for (int64_t p = 0; p < centroids_.panels(); ++p) {
-    const std::vector<int32_t>& rows = chosen_[static_cast<size_t>(p)];
-    const auto count = static_cast<int64_t>(rows.size());
+    const std::vector<int32_t>& pairs = of_panel_[static_cast<size_t>(p)];
+    const auto count = static_cast<int64_t>(pairs.size());
+    const auto row_of = [&](size_t i) { return pairs_[static_cast<size_t>(pairs[i])].row; };
     if (centroids_.has_bf16()) {
-      for (size_t i = 0; i < rows.size(); ++i)
-        rounded_pointers_[i] = rounded_.data() + rows[i] * 2 * centroids_.pairs();
+      for (size_t i = 0; i < pairs.size(); ++i)
+        rounded_pointers_[i] = rounded_.data() + row_of(i) * 2 * centroids_.pairs();
       centroids_.kernels().minima_bf16(rounded_pointers_.data(), count, centroids_.weights_bf16(p),
                                        centroids_.norms(p), centroids_.pairs(), minima_.data());
     } else {
-      for (size_t i = 0; i < rows.size(); ++i) pointers_[i] = centred(rows[i]);
+      for (size_t i = 0; i < pairs.size(); ++i) pointers_[i] = centred(row_of(i));
       centroids_.kernels().minima(pointers_.data(), count, centroids_.weights(p), centroids_.norms(p),
                                   centroids_.dim(), minima_.data());
     }
-    for (size_t i = 0; i < rows.size(); ++i) {
-      lowest(rows[i], p) = minima_[i].lowest;
-      second(rows[i], p) = minima_[i].second;
-    }
+    for (size_t i = 0; i < pairs.size(); ++i) pairs_[static_cast<size_t>(pairs[i])].minima = minima_[i];
   }
 }
 
-NativeSearch::Winner NativeSearch::decide(int64_t index, const Row& row, const FrameBounds& bounds) {
-  const float* lowest_scores = &lowest(index, 0);
-  const float* best = std::min_element(lowest_scores, lowest_scores + centroids_.panels());
-  const int64_t panel = best - lowest_scores;
-  const double least =
-      row.own_apart ? std::min(static_cast<double>(*best), row.own_score) : static_cast<double>(*best);
-  const double limit = least + 2 * row.screen_error;
-  int contenders = row.own_apart && row.own_score <= limit;
-  for (int64_t p = 0; p < centroids_.panels(); ++p)
-    contenders +=
-        (static_cast<double>(lowest(index, p)) <= limit) + (static_cast<double>(second(index, p)) <= limit);
-  if (contenders > 1) return refine(index, row, row.own_apart ? bounds.label : -1, limit);
-  if (row.own_apart && row.own_score <= limit)
-    return {bounds.label, row.square + row.own_score + 2 * row.f32_error};
-  const auto column = static_cast<size_t>(column_of(*best));
-  return {centroids_.members(panel)[column], row.square + least + row.screen_error + row.f32_error};
+std::span<const NativeSearch::Pair> NativeSearch::pairs_of(const Row& row) const {
+  return std::span(pairs_).subspan(row.first_pair, row.pairs);
 }
 
-// Scores the panels whose lowest is within `limit` again in f32, and settles in f64 what is left open. `own`
+NativeSearch::Winner NativeSearch::decide(int64_t index, const Row& row, const FrameBounds& bounds) {
+  const std::span<const Pair> pairs = pairs_of(row);
+  const Pair* best = pairs.data();
+  for (const Pair& pair : pairs)
+    if (pair.minima.lowest < best->minima.lowest) best = &pair;
+  const auto lowest = static_cast<double>(best->minima.lowest);
+  const double limit = (row.own_apart ? std::min(lowest, row.own_score) : lowest) + 2 * row.screen_error;
+  const bool own_is_left = row.own_apart && row.own_score <= limit;
+  int left = own_is_left ? 1 : 0;
+  for (const Pair& pair : pairs)
+    left += (static_cast<double>(pair.minima.lowest) <= limit ? 1 : 0) +
+            (static_cast<double>(pair.minima.second) <= limit ? 1 : 0);
+  if (left > 1) return refine(index, row, own_is_left ? bounds.label : -1, limit);
+  if (own_is_left) return {bounds.label, row.square + row.own_score + 2 * row.f32_error};
+  return {label_of(best->panel, best->minima.lowest), row.square + lowest + row.screen_error + row.f32_error};
+}
+
+// Scores what may be within `limit` again in f32, and settles in f64 what is left open. `own`
 // is a centroid in none of the scored panels, or -1.
 NativeSearch::Winner NativeSearch::refine(int64_t index, const Row& row, int32_t own, double limit) {
   scored_.clear();
   if (own >= 0) scored_.emplace_back(own, row.own_score);
   float scores[panel_width];
-  for (int64_t p = 0; p < centroids_.panels(); ++p) {
-    if (static_cast<double>(lowest(index, p)) > limit) continue;
-    centroids_.kernels().scores(centred(index), centroids_.weights(p), centroids_.norms(p), centroids_.dim(),
-                                scores);
-    const std::span<const int32_t> members = centroids_.members(p);
+  for (const Pair& pair : pairs_of(row)) {
+    if (static_cast<double>(pair.minima.lowest) > limit) continue;
+    if (static_cast<double>(pair.minima.second) > limit) {
+      const int32_t label = label_of(pair.panel, pair.minima.lowest);
+      scored_.emplace_back(label, f32_score(index, label));
+      continue;
+    }
+    centroids_.kernels().scores(centred(index), centroids_.weights(pair.panel), centroids_.norms(pair.panel),
+                                centroids_.dim(), scores);
+    const std::span<const int32_t> members = centroids_.members(pair.panel);
     for (size_t column = 0; column < members.size(); ++column)
       scored_.emplace_back(members[column], static_cast<double>(scores[column]));
   }
@@ -222,18 +236,19 @@ NativeSearch::Winner NativeSearch::exactly_among_all(const Row& row) const {
   return best;
 }
 
-void NativeSearch::take(int64_t index, const Row& row, const Winner& winner, FrameBounds& bounds) {
-  const double error = row.screen_error + row.f32_error;
-  const int64_t winning_panel = centroids_.panel_of(winner.label);
+int32_t NativeSearch::label_of(int64_t panel, float score) const {
+  return centroids_.members(panel)[static_cast<size_t>(column_of(score))];
+}
+
+void NativeSearch::take(const Row& row, const Winner& winner, FrameBounds& bounds) const {
   if (bounds.lowers) {
-    for (int64_t p = 0; p < centroids_.panels(); ++p) {
-      const float score = lowest(index, p);
-      if (score >= padding_norm) continue;  // was ruled out: its bound still holds
+    const int64_t winning_panel = centroids_.panel_of(winner.label);
+    for (const Pair& pair : pairs_of(row)) {
       // In the winner's panel the winner itself does not count.
-      const bool winner_is_lowest =
-          p == winning_panel && centroids_.members(p)[static_cast<size_t>(column_of(score))] == winner.label;
-      const float other = winner_is_lowest ? second(index, p) : score;
-      bounds.lowers[p] = lower_distance(row.square + static_cast<double>(other) - error);
+      const bool is_winner =
+          pair.panel == winning_panel && label_of(pair.panel, pair.minima.lowest) == winner.label;
+      const auto other = static_cast<double>(is_winner ? pair.minima.second : pair.minima.lowest);
+      bounds.lowers[pair.panel] = lower_distance(row.square + other - (row.screen_error + row.f32_error));
     }
     // The centroid that it leaves is one of the others from now on.
     if (row.own_apart && winner.label != bounds.label)

@@ -10,6 +10,8 @@
 
 #include <cstdint>
 #include <limits>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "kmeans/panelled_centroids.h"
@@ -20,6 +22,7 @@ namespace retort {
 struct FrameBounds {
   int32_t label = -1;  // a centroid that `upper` and `lowers` are meant relative to; -1: none
   float upper = std::numeric_limits<float>::infinity();  // no smaller than the distance to it
+  float least = 0;                                       // no larger than the least of `lowers`
   float* lowers = nullptr;  // by panel: no larger than the distance to any other centroid there; may be null
 };
 
@@ -37,20 +40,28 @@ class NativeSearch {
   // Keeps a reference.
   explicit NativeSearch(const PanelledCentroids& centroids);
 
-  // Nearest centroids of `count` <= block_rows finite rows (count, dim). Takes bounds that hold for these
-  // centroids and leaves such bounds, with the label that the definition asks for.
-  void search(const float* rows, int64_t count, FrameBounds* bounds);
+  // Nearest centroids of `count` <= block_rows rows of finite values, wherever each of them is. Takes bounds
+  // that hold for these centroids and leaves such bounds, with the label that the definition asks for.
+  // `least` is not brought up to date. A row that is not finite gets any label.
+  void search(const float* const* rows, int64_t count, FrameBounds* bounds);
 
  private:
-  // A row of the block, centred.
+  // A row of the block.
   struct Row {
-    const float* values;  // as they came
-    double square;        // |x|^2
-    double f32_error;     // of a score in f32, and of `square`
-    double screen_error;  // of a score as the kernel computes it
-    double own_score;     // of the label that came with it, in f32
-    int64_t own_panel;    // -1 where it came without one
-    bool own_apart;       // its own panel is not among those scored
+    const float* values;       // as they came
+    double square;             // |x|^2 of the centred row
+    double f32_error;          // of a score in f32, and of `square`
+    double screen_error;       // of a score as the kernel computes it
+    double own_score;          // of the label that came with it, in f32
+    int64_t own_panel;         // -1 where it came without one
+    bool own_apart;            // its own panel is not among those that it is scored against
+    size_t first_pair, pairs;  // in pairs_
+  };
+  // A row to be scored against a panel, and what comes of it.
+  struct Pair {
+    int32_t row;
+    int32_t panel;
+    PanelMinima minima;
   };
   struct Winner {
     int32_t label;
@@ -58,36 +69,34 @@ class NativeSearch {
   };
 
   const float* centred(int64_t index) const { return centred_.data() + index * centroids_.dim(); }
-  float& lowest(int64_t row, int64_t panel) { return lowest_[at(row, panel)]; }
-  float& second(int64_t row, int64_t panel) { return second_[at(row, panel)]; }
-  size_t at(int64_t row, int64_t panel) const {
-    return static_cast<size_t>(row * centroids_.panels() + panel);
-  }
+  std::span<const Pair> pairs_of(const Row& row) const;
+  int32_t label_of(int64_t panel, float score) const;
 
   Row prepare(int64_t index, const float* values);
+  double f32_score(int64_t index, int32_t centroid) const;
   bool trusts(const Row& row) const;
+  void label_exactly(const Row& row, FrameBounds& bounds) const;
   bool keeps_label(Row& row, int64_t index, FrameBounds& bounds) const;
   void choose_panels(int64_t index, Row& row, const FrameBounds& bounds);
-  void score_chosen();
+  void score_pairs();
   Winner decide(int64_t index, const Row& row, const FrameBounds& bounds);
   Winner refine(int64_t index, const Row& row, int32_t own, double limit);
   Winner exactly_among(const Row& row, const std::vector<int32_t>& candidates) const;
   Winner exactly_among_all(const Row& row) const;
-  void take(int64_t index, const Row& row, const Winner& winner, FrameBounds& bounds);
+  void take(const Row& row, const Winner& winner, FrameBounds& bounds) const;
 
   const PanelledCentroids& centroids_;
   double f32_factor_;
   std::vector<Row> block_;
-  std::vector<float> centred_;
-  std::vector<uint16_t> rounded_;
-  std::vector<std::vector<int32_t>> chosen_;  // by panel: the rows to be scored against it
-  std::vector<float> lowest_;                 // (row, panel)
-  std::vector<float> second_;
+  std::vector<float> centred_;                  // (row, dim)
+  std::vector<uint16_t> rounded_;               // (row, 2 pairs of values), bf16
+  std::vector<Pair> pairs_;                     // by row, then panel
+  std::vector<std::vector<int32_t>> of_panel_;  // indices of pairs_
   std::vector<const float*> pointers_;
   std::vector<const uint16_t*> rounded_pointers_;
   std::vector<PanelMinima> minima_;
   std::vector<int32_t> candidates_;
-  std::vector<std::pair<int32_t, double>> scored_;
+  std::vector<std::pair<int32_t, double>> scored_;  // centroid, score
 };
 
 }  // namespace retort

@@ -180,6 +180,20 @@ void FrameStore::read_rows(int64_t first, int64_t count, float* out) const {
   }
 }
 
+const float* FrameStore::rows_in_place(int64_t first, int64_t count) const {
+  if (info_.dtype != "f32" || first < 0 || count < 1 || first + count > frames_) return nullptr;
+  const auto after = std::upper_bound(parts_.begin(), parts_.end(), first,
+                                      [](int64_t row, const auto& part) { return row < part->first; });
+  const Part& part = **(after - 1);
+  const NpyHeader& header = part.rows->header();
+  if (part_descr(info_) != header.descr || header.fortran_order) return nullptr;
+  if (first + count > part.first + part.rows->rows()) return nullptr;
+  const std::byte* rows =
+      part.rows->data() + static_cast<std::size_t>((first - part.first) * info_.dim) * sizeof(float);
+  const bool aligned = reinterpret_cast<std::uintptr_t>(rows) % alignof(float) == 0;
+  return aligned ? reinterpret_cast<const float*>(rows) : nullptr;
+}
+
 Matrix FrameStore::read_features(const StoredUtterance& utterance) const {
   Matrix frames(utterance.frames, info_.dim);
   if (utterance.frames > 0) read_rows(utterance.start, utterance.frames, frames.data());

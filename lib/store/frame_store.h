@@ -100,6 +100,8 @@ class FrameStore {
 
   // Rows [first, first + count) of the whole store as f32 into `out` (count * dim values).
   void read_rows(int64_t first, int64_t count, float* out) const;
+  // Where these rows lie one after the other as f32, mapped from the file; null where they do not.
+  const float* rows_in_place(int64_t first, int64_t count) const;
   Matrix read_features(const StoredUtterance& utterance) const;
   std::vector<int32_t> read_labels(const StoredUtterance& utterance) const;
 
