@@ -117,18 +117,28 @@ void ExactSum::merge(const ExactSum& other) {
   for (size_t i = 0; i < digits_.size(); ++i) digits_[i] += other.digits_[i];
 }
 
-// Carries first, so that equal sums have equal digits, however they came about.
+// Carries first, so that equal sums have equal digits, however they came about. All are positive then but, in
+// a negative sum, the highest.
 double ExactSum::rounded() const {
   std::vector<int64_t> digits = digits_;
-  for (size_t i = 0; i + 1 < digits.size(); ++i) {
-    const int64_t carry = digits[i] >> digit_bits;
-    digits[i + 1] += carry;
-    digits[i] -= carry * (int64_t{1} << digit_bits);
+  carry(digits);
+  const bool negative = digits.back() < 0;
+  if (negative) {
+    for (int64_t& digit : digits) digit = -digit;
+    carry(digits);
   }
   double sum = 0;
   for (size_t i = digits.size(); i-- > 0;)
     sum += std::ldexp(static_cast<double>(digits[i]), digit_bits * static_cast<int>(i) + lowest_exponent);
-  return sum;
+  return negative ? -sum : sum;
+}
+
+void ExactSum::carry(std::vector<int64_t>& digits) {
+  for (size_t i = 0; i + 1 < digits.size(); ++i) {
+    const int64_t above = digits[i] >> digit_bits;
+    digits[i + 1] += above;
+    digits[i] -= above * (int64_t{1} << digit_bits);
+  }
 }
 
 }  // namespace retort

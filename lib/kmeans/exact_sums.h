@@ -54,6 +54,7 @@ class ExactSum {
   static constexpr size_t digit_count = 70;      // 1074 + 1024 bits, and room above for many values
 
   void add_signed(double value, int64_t sign);
+  static void carry(std::vector<int64_t>& digits);
 
   std::vector<int64_t>
       digits_;  // of 2^32 each, from the lowest; each may be negative or too large for a while

@@ -61,8 +61,9 @@ TEST_CASE("an iteration moves each centroid to the mean of its frames", "[kmeans
   for (int64_t i = 0; i < 5; ++i) frames(i, 0) = line[i];
   start(1, 0) = 20;
   const StartFile file(start);
-  for (const char* engine : {"native", "auto"}) {
-    KmeansOptions options = small_job(2, engine);
+  for (const bool exhaustive : {false, true}) {
+    KmeansOptions options = small_job(2);
+    options.exhaustive = exhaustive;
     options.init = file.path();
     options.iterations = 1;
     const KmeansResult once = run_kmeans(as_source(frames), options);
@@ -91,7 +92,7 @@ TEST_CASE("the objective never grows and is that of the centroids", "[kmeans]") 
   }
 }
 
-TEST_CASE("engines, threads and chunks give the same centroids; another seed gives others", "[kmeans]") {
+TEST_CASE("bounds, threads and chunks give the same centroids; another seed gives others", "[kmeans]") {
   const Matrix frames = random_matrix(20000, 7, 2);  // more than one chunk of frames
   const GatheredFrames source = as_source(frames);
   KmeansOptions options = small_job(12);
@@ -101,7 +102,7 @@ TEST_CASE("engines, threads and chunks give the same centroids; another seed giv
     options.threads = threads;
     CHECK(values_of(run_kmeans(source, options).centroids) == expected);
   }
-  options.engine = "auto";
+  options.exhaustive = true;
   CHECK(values_of(run_kmeans(source, options).centroids) == expected);
   options.seed = 1;
   CHECK(values_of(run_kmeans(source, options).centroids) != expected);
@@ -193,6 +194,20 @@ TEST_CASE("samples are ascending, without repetition, and every frame is as like
   CHECK(*std::max_element(drawn.begin(), drawn.end()) < 400 + 90);
 }
 
+TEST_CASE("one cluster is the mean of all frames", "[kmeans]") {
+  for (const int64_t dim : {1, 5}) {
+    const Matrix frames = random_matrix(501, dim, 8);
+    const KmeansResult result = run_kmeans(as_source(frames), small_job(1));
+    CHECK(result.sizes == std::vector<int64_t>{501});
+    for (int64_t j = 0; j < dim; ++j) {
+      double sum = 0;
+      for (int64_t i = 0; i < 501; ++i) sum += static_cast<double>(frames(i, j));
+      CHECK(result.centroids(0, j) == static_cast<float>(sum / 501));
+    }
+    CHECK(result.inertia == Approx(mean_squared_distance(frames, result.centroids)));
+  }
+}
+
 TEST_CASE("impossible jobs are refused in words", "[kmeans]") {
   const Matrix frames = random_matrix(10, 2, 7);
   CHECK_THROWS_WITH(run_kmeans(as_source(frames), small_job(11)),
@@ -203,4 +218,11 @@ TEST_CASE("impossible jobs are refused in words", "[kmeans]") {
   Matrix spoilt = frames;
   spoilt(6, 1) = std::numeric_limits<float>::quiet_NaN();
   CHECK_THROWS_WITH(run_kmeans(as_source(spoilt), small_job(2)), Catch::Contains("made frame 6"));
+  // Where the start does not come across it, the first pass does.
+  Matrix many = random_matrix(5000, 2, 8);
+  many(4321, 0) = -std::numeric_limits<float>::infinity();
+  const StartFile file(random_matrix(2, 2, 9));
+  KmeansOptions options = small_job(2);
+  options.init = file.path();
+  CHECK_THROWS_WITH(run_kmeans(as_source(many), options), Catch::Contains("made frame 4321"));
 }
