@@ -28,7 +28,7 @@ RETORT_INLINE void lesser(const Vector& a, const Vector& b, Vector& out) {
 
 template <class Vector>
 RETORT_INLINE void greater(const Vector& a, const Vector& b, Vector& out) {
-  out = a < b ? b : a;
+  out = a > b ? a : b;
 }
 
 // Folds the two lowest of 2 n lanes into n lanes: of two sorted pairs, the lowest is the lesser of the
