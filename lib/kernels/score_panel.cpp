@@ -5,12 +5,13 @@
 
 #include "kernels/simd.h"
 
+#define RETORT_TARGET_portable
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
 #define RETORT_X86 1
-#define RETORT_AVX2 __attribute__((target("avx2,fma")))
-#define RETORT_AVX512 __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")))
-#define RETORT_BF16 __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")))
+#define RETORT_TARGET_avx2 __attribute__((target("avx2,fma")))
+#define RETORT_TARGET_avx512 __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")))
+#define RETORT_TARGET_bf16 __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")))
 #endif
 
 namespace retort {
@@ -263,37 +264,38 @@ RETORT_INLINE float round_to_bf16(const float* values, int64_t dim, uint16_t* ro
   return sum_of(lost);
 }
 
-// One version of everything in f32, as functions with the target attribute that it needs.
-#define RETORT_F32_KERNELS(suffix, target, Vector, Tile, Small)                                      \
-  target void minima_##suffix(const float* const* rows, int64_t count, const float* panel,           \
-                              const float* norms, int64_t dim, PanelMinima* out) {                   \
-    all_minima<Tile, Small>(rows, count, panel, norms, dim, out);                                    \
-  }                                                                                                  \
-  target void scores_##suffix(const float* row, const float* panel, const float* norms, int64_t dim, \
-                              float* out) {                                                          \
-    scores_of_row<Vector>(row, panel, norms, dim, out);                                              \
-  }                                                                                                  \
-  target float centre_##suffix(const float* row, const float* mean, int64_t dim, float* centred) {   \
-    return centre_row<Vector>(row, mean, dim, centred);                                              \
-  }                                                                                                  \
-  target float dot_##suffix(const float* a, const float* b, int64_t dim) {                           \
-    return dot_product<Vector>(a, b, dim);                                                           \
+// One version of everything in f32, as functions with the target attribute of its name.
+#define RETORT_F32_KERNELS(suffix, Vector, Tile, Small)                                                    \
+  RETORT_TARGET_##suffix void minima_##suffix(const float* const* rows, int64_t count, const float* panel, \
+                                              const float* norms, int64_t dim, PanelMinima* out) {         \
+    all_minima<Tile, Small>(rows, count, panel, norms, dim, out);                                          \
+  }                                                                                                        \
+  RETORT_TARGET_##suffix void scores_##suffix(const float* row, const float* panel, const float* norms,    \
+                                              int64_t dim, float* out) {                                   \
+    scores_of_row<Vector>(row, panel, norms, dim, out);                                                    \
+  }                                                                                                        \
+  RETORT_TARGET_##suffix float centre_##suffix(const float* row, const float* mean, int64_t dim,           \
+                                               float* centred) {                                           \
+    return centre_row<Vector>(row, mean, dim, centred);                                                    \
+  }                                                                                                        \
+  RETORT_TARGET_##suffix float dot_##suffix(const float* a, const float* b, int64_t dim) {                 \
+    return dot_product<Vector>(a, b, dim);                                                                 \
   }
 
-RETORT_F32_KERNELS(portable, , Float4, QuarteredTile<4>, QuarteredTile<2>)
+RETORT_F32_KERNELS(portable, Float4, QuarteredTile<4>, QuarteredTile<2>)
 
 #ifdef RETORT_X86
 // Twelve sums in sixteen registers.
-RETORT_F32_KERNELS(avx2, RETORT_AVX2, Float8, HalvedTile<6>, HalvedTile<3>)
+RETORT_F32_KERNELS(avx2, Float8, HalvedTile<6>, HalvedTile<3>)
 // Eight sums keep the units busy; more pointers to rows than that do not fit the other registers.
-RETORT_F32_KERNELS(avx512, RETORT_AVX512, Float16, WholeTile<8>, WholeTile<4>)
+RETORT_F32_KERNELS(avx512, Float16, WholeTile<8>, WholeTile<4>)
 
 // Called, not inlined: what holds instructions of its own cannot become part of a function without them.
 template <int64_t Rows>
 struct Bf16Tile {
   static constexpr int64_t rows = Rows;
-  RETORT_BF16 static void score(const uint16_t* const* from, const uint16_t* panel, const float* norms,
-                                int64_t pairs, float* scores) {
+  RETORT_TARGET_bf16 static void score(const uint16_t* const* from, const uint16_t* panel, const float* norms,
+                                       int64_t pairs, float* scores) {
     const char* row[Rows];
     __m512 sums[Rows];
 #pragma GCC unroll 16
@@ -316,12 +318,12 @@ struct Bf16Tile {
   }
 };
 
-RETORT_BF16 void minima_bf16(const uint16_t* const* rows, int64_t count, const uint16_t* panel,
-                             const float* norms, int64_t pairs, PanelMinima* out) {
+RETORT_TARGET_bf16 void minima_bf16(const uint16_t* const* rows, int64_t count, const uint16_t* panel,
+                                    const float* norms, int64_t pairs, PanelMinima* out) {
   all_minima<Bf16Tile<8>, Bf16Tile<4>>(rows, count, panel, norms, pairs, out);
 }
 
-RETORT_BF16 float round_row(const float* values, int64_t dim, uint16_t* rounded) {
+RETORT_TARGET_bf16 float round_row(const float* values, int64_t dim, uint16_t* rounded) {
   return round_to_bf16(values, dim, rounded);
 }
 #endif

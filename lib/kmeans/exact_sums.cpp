@@ -94,8 +94,8 @@ void ExactVectorSum::merge(const ExactVectorSum& other) {
 
 void ExactVectorSum::round_to(double* out) const {
   std::fill_n(out, dim_, 0.0);
-  for (auto bin = bins_.rbegin(); bin != bins_.rend(); ++bin)
-    for (size_t j = 0; j < bin->size(); ++j) out[j] += (*bin)[j];
+  for (size_t b = bins_.size(); b-- > 0;)
+    for (size_t j = 0; j < bins_[b].size(); ++j) out[j] += bins_[b][j];
 }
 
 void ExactSum::add_signed(double value, int64_t sign) {
