@@ -45,6 +45,12 @@ struct CentredCentroids {
   double largest_norm = 0;   // of a centred centroid, not squared
 };
 
+class Assigner;
+
+// Labels by `search`, with what it is not sure of settled in f64. `threads` is positive.
+std::unique_ptr<Assigner> make_settling_assigner(const Matrix& centroids,
+                                                 std::unique_ptr<NearestSearch> search, int threads);
+
 // torch_search.cpp; only in builds with LibTorch. `device` is one of CUDA.
 std::unique_ptr<NearestSearch> make_torch_search(const CentredCentroids& centroids,
                                                  const std::string& device);
