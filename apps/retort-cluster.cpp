@@ -22,7 +22,15 @@ int main(int argc, char** argv) {
   tool.option("--iterations", options.kmeans.iterations,
               "At most this many; fewer when nothing changes any more")
       ->check(CLI::Range(0, 1000000));
-  tool.option("--init", options.kmeans.init, "random, kmeans++, or a (K, dim) .npy to start from");
+  tool.option("--tolerance", options.kmeans.tolerance,
+              "Stop when an iteration lowers the objective by no more than this share; 0: go on");
+  tool.option("--init", options.kmeans.init,
+              "random, kmeans++, or what to start from: a (K, dim) .npy or a codebook folder");
+  tool.option("--starts", options.kmeans.starts, "Random starts; the best one is kept")
+      ->check(CLI::Range(1, 1000));
+  tool.option("--normalise", options.normalise,
+              "Frames before they are clustered, and labelled: none, l2 or meanvar")
+      ->check(CLI::IsMember({"none", "l2", "meanvar"}));
   tool.option("--engine", options.kmeans.engine, "auto, native, torch or faiss")
       ->check(CLI::IsMember({"auto", "native", "torch", "faiss"}));
   tool.flag("--exhaustive", options.kmeans.exhaustive,

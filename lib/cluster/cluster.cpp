@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <numeric>
+#include <unordered_set>
 
 #include "base/bad_items.h"
 #include "base/hash.h"
@@ -23,12 +24,25 @@ struct Input {
   std::string frames;  // identity of plain arrays and tables, which have no origin
 };
 
+bool starts_from_codebook(const ClusterOptions& options) {
+  return is_codebook(options.kmeans.init);
+}
+
+std::string name_of_start(const ClusterOptions& options) {
+  const std::string& init = options.kmeans.init;
+  if (starts_from_codebook(options)) return "codebook " + read_codebook(init).hash();
+  return init.ends_with(".npy") ? "file " + hash_file(init) : init;
+}
+
 // What the centroids follow from: the same job gives the same codebook, byte for byte.
 Json job_of(const ClusterOptions& options, const Input& input) {
   const KmeansOptions& kmeans = options.kmeans;
   Json job = {{"clusters", kmeans.clusters},
               {"iterations", kmeans.iterations},
-              {"init", kmeans.init.ends_with(".npy") ? "file " + hash_file(kmeans.init) : kmeans.init},
+              {"tolerance", kmeans.tolerance},
+              {"init", name_of_start(options)},
+              {"starts", kmeans.starts},
+              {"normalise", options.normalise},
               {"engine", resolve_kmeans_engine(kmeans.engine, kmeans.device)},
               {"points_per_centroid", kmeans.points_per_centroid},
               {"seed", kmeans.seed},
@@ -57,6 +71,15 @@ double usage_perplexity(const std::vector<int64_t>& sizes) {
   return std::exp(entropy);
 }
 
+// Centroids that equal an earlier one: labels never name them.
+int64_t duplicates_of(const Matrix& centroids) {
+  std::unordered_set<std::string> seen;
+  int64_t duplicates = 0;
+  for (int64_t k = 0; k < centroids.rows(); ++k)
+    duplicates += !seen.insert(hash_bytes(centroids.row(k).data(), centroids.row(k).size_bytes())).second;
+  return duplicates;
+}
+
 Json report_of(const KmeansResult& result, const Json& job) {
   const auto [smallest, largest] = std::minmax_element(result.sizes.begin(), result.sizes.end());
   const auto frames = static_cast<double>(result.frames);
@@ -65,23 +88,45 @@ Json report_of(const KmeansResult& result, const Json& job) {
           {"frames", result.frames},
           {"inertia", result.inertia},
           {"curve", result.curve},
+          {"starts", result.starts},
           {"splits", result.splits},
           {"empty", std::count(result.sizes.begin(), result.sizes.end(), 0)},
+          {"duplicates", duplicates_of(result.centroids)},
           {"smallest_share", static_cast<double>(*smallest) / frames},
           {"largest_share", static_cast<double>(*largest) / frames},
           {"usage_perplexity", usage_perplexity(result.sizes)},
           {"sizes", result.sizes}};
 }
 
+// The codebook to start from, which must be of such frames, normalised in the same way.
+Codebook read_start(const ClusterOptions& options, const FrameSource& source, const Input& input) {
+  Codebook start = read_codebook(options.kmeans.init);
+  require_same_features(start, input.origin, source.dim());
+  if (start.norm.kind != options.normalise)
+    fail("--normalise {}: the codebook {} was made with {}; use the same for both", options.normalise,
+         options.kmeans.init, start.norm.kind);
+  return start;
+}
+
 Json cluster_and_write(const ClusterOptions& options, const FrameSource& source, const Input& input,
                        const Json& job) {
-  const KmeansResult result = run_kmeans(source, options.kmeans);
-  Codebook codebook{result.centroids, input.origin, report_of(result, job)};
+  KmeansOptions kmeans = options.kmeans;
+  FeatureNorm norm;
+  if (starts_from_codebook(options)) {
+    norm = read_start(options, source, input).norm;
+    kmeans.init = (std::filesystem::path(kmeans.init) / "centroids.npy").string();
+  } else {
+    norm = measure_norm(source, options.normalise);
+  }
+  const NormalisedFrames frames(source, norm);
+  const KmeansResult result = run_kmeans(frames, kmeans);
+  Codebook codebook{result.centroids, input.origin, norm, report_of(result, job)};
   write_codebook(options.output, codebook);
   Json report = codebook.report;
   report.erase("sizes");
   report["hash"] = codebook.hash();
   report["seconds"] = result.seconds;
+  report["bytes_read"] = source.bytes_read();
   return report;
 }
 
@@ -153,7 +198,11 @@ Json cluster_audio(const ClusterOptions& options) {
 }  // namespace
 
 Json run_cluster(const ClusterOptions& options) {
-  check_kmeans_options(options.kmeans);
+  if (options.normalise != "none" && options.normalise != "l2" && options.normalise != "meanvar")
+    fail_usage("normalise {}: should be none, l2 or meanvar", options.normalise);
+  KmeansOptions kmeans = options.kmeans;
+  if (starts_from_codebook(options)) kmeans.init += "/centroids.npy";
+  check_kmeans_options(kmeans);
   return options.encoder.model.empty() ? cluster_store(options) : cluster_audio(options);
 }
 

@@ -12,9 +12,10 @@ namespace retort {
 struct ClusterOptions {
   std::vector<std::string> inputs;  // frame store, .npy or rspecifier; with encoder.model corpus or audio
   EncoderOptions encoder;           // model "": the input is features
-  KmeansOptions kmeans;             // its device and threads are the encoder's too
-  std::string output;               // codebook folder
-  double max_bad = 0.001;           // from audio: share of bad utterances above which the job fails
+  KmeansOptions kmeans;  // its device and threads are the encoder's too; init may be a codebook folder
+  std::string normalise = "none";  // none, l2 or meanvar: what is done to frames first (FeatureNorm)
+  std::string output;              // codebook folder
+  double max_bad = 0.001;          // from audio: share of bad utterances above which the job fails
   bool overwrite = false;
 };
 

@@ -20,6 +20,11 @@ class ClassDistillationObjective : public TrainingObjective {
     centroids_ = at::from_blob(const_cast<float*>(centroids.data()), {centroids.rows(), centroids.columns()},
                                at::kFloat)
                      .to(device);
+    const FeatureNorm& norm = teacher_.codebook->norm;
+    if (norm.kind == "meanvar") {
+      mean_ = at::tensor(norm.mean).to(device);
+      scale_ = at::tensor(norm.scale).to(device);
+    }
     if (!teacher_.model.is_empty())
       layer_ = parse_layer(teacher_.codebook->origin.layer, teacher_.model->config());
     codebook_scale_ =
@@ -66,7 +71,7 @@ class ClassDistillationObjective : public TrainingObjective {
   at::Tensor teacher_logits(const TrainingBatch& batch, const Counted& counted) const {
     const at::NoGradGuard no_grad;
     if (!batch.features.empty())
-      return codebook_logits(counted(batch.features.front()), centroids_, codebook_scale_);
+      return codebook_logits(normalised(counted(batch.features.front())), centroids_, codebook_scale_);
     HubertModel teacher = teacher_.model;
     HubertForwardOptions forward;
     if (teacher_.codebook && layer_.kind == Layer::Kind::enc) forward.last_block = layer_.index;
@@ -74,7 +79,16 @@ class ClassDistillationObjective : public TrainingObjective {
     if (!teacher_.codebook) return teacher->label_logits(counted(states.final));
     const at::Tensor frames =
         layer_.kind == Layer::Kind::enc ? states.enc[static_cast<std::size_t>(layer_.index)] : states.final;
-    return codebook_logits(counted(frames), centroids_, codebook_scale_);
+    return codebook_logits(normalised(counted(frames)), centroids_, codebook_scale_);
+  }
+
+  // Frames (n, dim) as the codebook takes them (FeatureNorm).
+  at::Tensor normalised(const at::Tensor& frames) const {
+    const std::string& kind = teacher_.codebook->norm.kind;
+    if (kind == "meanvar") return (frames - mean_) * scale_;
+    if (kind != "l2") return frames;
+    const at::Tensor lengths = frames.norm(2, -1, true);
+    return frames / at::where(lengths == 0, at::ones_like(lengths), lengths);
   }
 
   BatchLoss weighted_terms(const at::Tensor& logits, const at::Tensor& target, const at::Tensor& labels,
@@ -101,8 +115,9 @@ class ClassDistillationObjective : public TrainingObjective {
   const double feature_grad_mult_;
   const int64_t classes_;
   const Teacher teacher_;
-  at::Tensor centroids_;  // (classes, dim)
-  Layer layer_;           // that the codebook is of, where the teacher computes it
+  at::Tensor centroids_;     // (classes, dim)
+  at::Tensor mean_, scale_;  // (dim), of a codebook with mean and variance normalisation
+  Layer layer_;              // that the codebook is of, where the teacher computes it
   double codebook_scale_ = 1;
 };
 

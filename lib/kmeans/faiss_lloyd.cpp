@@ -11,7 +11,9 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/stopwatch.h"
 #include "kmeans/kmeans_init.h"
+#include "kmeans/lloyd.h"
 
 namespace retort {
 
@@ -29,9 +31,9 @@ KmeansResult run_faiss_lloyd(const FrameSource& source, const KmeansOptions& opt
       std::min<int64_t>(frames.rows() / options.clusters + 1, std::numeric_limits<int>::max()));
   omp_set_num_threads(options.threads);
 
-  KmeansResult result;
-  result.engine = "faiss";
-  result.frames = source.frames();
+  std::vector<double> curve;
+  int splits = 0;
+  Stopwatch watch;
   try {
     faiss::Clustering clustering(static_cast<int>(source.dim()), static_cast<int>(options.clusters),
                                  parameters);
@@ -40,15 +42,20 @@ KmeansResult run_faiss_lloyd(const FrameSource& source, const KmeansOptions& opt
     clustering.train(frames.rows(), frames.data(), index);
     std::copy(clustering.centroids.begin(), clustering.centroids.end(), initial.data());
     for (const faiss::ClusteringIterationStats& iteration : clustering.iteration_stats) {
-      result.curve.push_back(static_cast<double>(iteration.obj) / static_cast<double>(frames.rows()));
-      result.splits += iteration.nsplit;
-      log_debug("kmeans", "faiss: {:.6g} mean squared distance, {} splits", result.curve.back(),
-                iteration.nsplit);
+      curve.push_back(static_cast<double>(iteration.obj) / static_cast<double>(frames.rows()));
+      splits += iteration.nsplit;
+      log_debug("kmeans", "faiss: {:.6g} mean squared distance, {} splits", curve.back(), iteration.nsplit);
     }
   } catch (const faiss::FaissException& error) {
     fail("FAISS: {}", error.what());
   }
-  result.centroids = std::move(initial);
+  const double iteration_seconds = watch.lap();
+  KmeansOptions last = options;
+  last.iterations = 0;
+  KmeansResult result = run_lloyd(source, last, Lloyd(last, std::move(initial)));
+  result.curve = std::move(curve);
+  result.splits += splits;
+  result.seconds["iterations"] = iteration_seconds;
   return result;
 }
 

@@ -1,6 +1,7 @@
 #include "kmeans/frame_sources.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 #include "kmeans/kmeans_init.h"
@@ -16,6 +17,17 @@ std::string frame_name(const std::string& id, int64_t frame) {
 
 StoreFrames::StoreFrames(const FrameStore& store) : store_(store) {
   if (store.info().kind != StoreKind::features) fail("the store holds labels, features were expected");
+}
+
+void StoreFrames::read_rows(int64_t first, int64_t count, float* out) const {
+  store_.read_rows(first, count, out);
+  bytes_read_ += count * store_.bytes_per_row();
+}
+
+const float* StoreFrames::rows_in_place(int64_t first, int64_t count) const {
+  const float* rows = store_.rows_in_place(first, count);
+  if (rows) bytes_read_ += count * store_.bytes_per_row();
+  return rows;
 }
 
 std::string StoreFrames::row_name(int64_t row) const {
@@ -52,6 +64,36 @@ void SampledFrames::read_rows(int64_t first, int64_t count, float* out) const {
 
 std::string SampledFrames::row_name(int64_t row) const {
   return source_.row_name(rows_[static_cast<std::size_t>(row)]);
+}
+
+FeatureNorm measure_norm(const FrameSource& source, const std::string& kind) {
+  FeatureNorm norm{kind, {}, {}};
+  if (kind != "meanvar") return norm;
+  constexpr int64_t block = 1024;
+  const int64_t dim = source.dim();
+  std::vector<float> rows(static_cast<std::size_t>(block * dim));
+  // Around the first frame, so that the variance is no difference of two large numbers.
+  std::vector<float> around(static_cast<std::size_t>(dim));
+  std::vector<double> sums(around.size()), squares(around.size());
+  for (int64_t first = 0; first < source.frames(); first += block) {
+    const int64_t count = std::min(block, source.frames() - first);
+    read_finite_rows(source, first, count, rows.data());
+    if (first == 0) std::copy_n(rows.begin(), dim, around.begin());
+    for (int64_t i = 0; i < count; ++i)
+      for (std::size_t j = 0; j < around.size(); ++j) {
+        const double value = static_cast<double>(rows[static_cast<std::size_t>(i * dim) + j]) - around[j];
+        sums[j] += value;
+        squares[j] += value * value;
+      }
+  }
+  const auto frames = static_cast<double>(source.frames());
+  for (std::size_t j = 0; j < around.size(); ++j) {
+    const double mean = sums[j] / frames;
+    const double variance = squares[j] / frames - mean * mean;
+    norm.mean.push_back(static_cast<float>(around[j] + mean));
+    norm.scale.push_back(variance > 0 ? static_cast<float>(1 / std::sqrt(variance)) : 1.0f);
+  }
+  return norm;
 }
 
 }  // namespace retort

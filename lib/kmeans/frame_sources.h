@@ -1,11 +1,13 @@
 // Sources of frames for k-means: a store, frames gathered in memory, and a sample of another source.
 #pragma once
 
+#include <atomic>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "kmeans/kmeans.h"
+#include "store/feature_norm.h"
 #include "store/frame_store.h"
 
 namespace retort {
@@ -18,16 +20,14 @@ class StoreFrames : public FrameSource {
 
   int64_t frames() const override { return store_.frames(); }
   int64_t dim() const override { return store_.info().dim; }
-  void read_rows(int64_t first, int64_t count, float* out) const override {
-    store_.read_rows(first, count, out);
-  }
-  const float* rows_in_place(int64_t first, int64_t count) const override {
-    return store_.rows_in_place(first, count);
-  }
+  void read_rows(int64_t first, int64_t count, float* out) const override;
+  const float* rows_in_place(int64_t first, int64_t count) const override;
   std::string row_name(int64_t row) const override;
+  int64_t bytes_read() const override { return bytes_read_; }
 
  private:
   const FrameStore& store_;
+  mutable std::atomic<int64_t> bytes_read_ = 0;
 };
 
 // Frames of utterances, kept in memory in the order they were added.
@@ -65,5 +65,29 @@ class SampledFrames : public FrameSource {
   std::vector<int64_t> rows_;
   Matrix values_;
 };
+
+// The rows of a source, normalised as they are read.
+class NormalisedFrames : public FrameSource {
+ public:
+  // Keeps references.
+  NormalisedFrames(const FrameSource& source, const FeatureNorm& norm) : source_(source), norm_(norm) {}
+
+  int64_t frames() const override { return source_.frames(); }
+  int64_t dim() const override { return source_.dim(); }
+  void read_rows(int64_t first, int64_t count, float* out) const override {
+    source_.read_rows(first, count, out);
+    norm_.apply(out, count, dim());
+  }
+  std::string row_name(int64_t row) const override { return source_.row_name(row); }
+  int64_t bytes_read() const override { return source_.bytes_read(); }
+
+ private:
+  const FrameSource& source_;
+  const FeatureNorm& norm_;
+};
+
+// The normalisation `kind` (FeatureNorm) for the frames of a source, which is read once where that needs mean
+// and variance: sums in f64, in the order of the frames. A dimension that never changes keeps its scale.
+FeatureNorm measure_norm(const FrameSource& source, const std::string& kind);
 
 }  // namespace retort

@@ -1,11 +1,11 @@
 #include "kmeans/kmeans.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "base/stopwatch.h"
 #include "base/threads.h"
 #include "kmeans/faiss_lloyd.h"
 #include "kmeans/frame_sources.h"
@@ -15,40 +15,47 @@
 namespace retort {
 namespace {
 
-class Stopwatch {
- public:
-  // Seconds since the last call.
-  double lap() {
-    const auto now = std::chrono::steady_clock::now();
-    const double seconds = std::chrono::duration<double>(now - last_).count();
-    last_ = now;
-    return seconds;
-  }
-
- private:
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
-
 void check_source(const FrameSource& source, const KmeansOptions& options) {
   if (source.frames() < options.clusters)
     fail("{} frames are too few for {} clusters; use fewer clusters or more data", source.frames(),
          options.clusters);
 }
 
-KmeansResult cluster_frames(const FrameSource& source, const KmeansOptions& options) {
+KmeansResult improve(const FrameSource& source, const KmeansOptions& options, Matrix initial) {
+#ifdef RETORT_WITH_FAISS
+  if (options.engine == "faiss") return run_faiss_lloyd(source, options, std::move(initial));
+#endif
+  return run_lloyd(source, options, Lloyd(options, std::move(initial)));
+}
+
+// One start, with the seed that `options` has.
+KmeansResult cluster_once(const FrameSource& source, const KmeansOptions& options) {
   Stopwatch watch;
   Matrix initial = initial_centroids(source, options);
   const double init_seconds = watch.lap();
-#ifdef RETORT_WITH_FAISS
-  KmeansResult result = options.engine == "faiss" ? run_faiss_lloyd(source, options, std::move(initial))
-                                                  : run_lloyd(source, options, std::move(initial));
-#else
-  KmeansResult result = run_lloyd(source, options, std::move(initial));
-#endif
-  const double iteration_seconds = watch.lap();
-  assign_finally(source, options, result);
-  result.seconds = {{"init", init_seconds}, {"iterations", iteration_seconds}, {"final", watch.lap()}};
+  KmeansResult result = improve(source, options, std::move(initial));
+  result.seconds["init"] = init_seconds;
   return result;
+}
+
+KmeansResult cluster_frames(const FrameSource& source, const KmeansOptions& options) {
+  KmeansResult best = cluster_once(source, options);
+  std::vector<double> inertias{best.inertia};
+  for (int start = 1; start < options.starts; ++start) {
+    KmeansOptions other = options;
+    other.seed = mix_seed({options.seed, static_cast<uint64_t>(start)});
+    KmeansResult result = cluster_once(source, other);
+    inertias.push_back(result.inertia);
+    log_info("kmeans", "start {}: {:.6g} mean squared distance, the best so far has {:.6g}", start + 1,
+             result.inertia, best.inertia);
+    for (auto& [phase, seconds] : result.seconds.items())
+      seconds = seconds.get<double>() + best.seconds[phase].get<double>();
+    const Json seconds = result.seconds;
+    if (result.inertia < best.inertia) best = std::move(result);
+    best.seconds = seconds;
+  }
+  best.starts = std::move(inertias);
+  return best;
 }
 
 }  // namespace
@@ -59,8 +66,13 @@ void check_kmeans_options(const KmeansOptions& options) {
   if (options.iterations < 0) fail_usage("{} iterations: should be 0 or more", options.iterations);
   if (options.points_per_centroid < 0)
     fail_usage("{} points per centroid: should be 0 (all frames) or more", options.points_per_centroid);
+  if (options.starts < 1) fail_usage("{} starts: should be 1 or more", options.starts);
+  if (!(options.tolerance >= 0 && options.tolerance < 1))
+    fail_usage("tolerance {}: should be at least 0 and less than 1", options.tolerance);
+  if (options.starts > 1 && options.init.ends_with(".npy"))
+    fail_usage("{} starts: {} is one; use random or kmeans++", options.starts, options.init);
   if (options.init != "random" && options.init != "kmeans++" && !options.init.ends_with(".npy"))
-    fail_usage("init {}: should be random, kmeans++ or a .npy file", options.init);
+    fail_usage("init {}: should be random, kmeans++, a .npy file or a codebook", options.init);
   resolve_kmeans_engine(options.engine, options.device);
 }
 

@@ -29,11 +29,15 @@ class FrameSource {
   virtual const float* rows_in_place(int64_t, int64_t) const { return nullptr; }
   // What row `row` is called in an error: utterance and frame.
   virtual std::string row_name(int64_t row) const = 0;
+  // Bytes read from files so far.
+  virtual int64_t bytes_read() const { return 0; }
 };
 
 struct KmeansOptions {
-  int64_t clusters = 500;         // K, 1 .. 65536
-  int iterations = 25;            // at most; fewer when no frame changes its cluster any more
+  int64_t clusters = 500;  // K, 1 .. 65536
+  int iterations = 25;     // at most; fewer when an iteration moves no centroid
+  double tolerance = 0;    // stop when an iteration lowers the objective by no more than this share of it
+  int starts = 1;          // from different seeds; the one that ends at the least inertia is kept
   std::string init = "kmeans++";  // random, kmeans++, or a (K, dim) .npy to start from
   std::string engine =
       "auto";  // native, torch, faiss, or auto (native on the CPU, torch on CUDA: same centroids)
@@ -52,8 +56,9 @@ struct KmeansResult {
   double inertia = 0;         // the same for the final centroids
   int splits = 0;             // empty clusters refilled over all iterations
   std::string engine;         // which one ran
-  int64_t frames = 0;         // trained on
-  Json seconds = Json::object();  // wall time by phase: init, iterations, final
+  std::vector<double> starts;     // the inertia that each start reached
+  int64_t frames = 0;             // trained on
+  Json seconds = Json::object();  // wall time by phase: init, iterations, final; of all starts together
 };
 
 // Throws a usage Error for options that no data could satisfy; run_kmeans does so too.

@@ -1,11 +1,13 @@
 #include "kmeans/lloyd.h"
 
 #include <algorithm>
+#include <iterator>
 #include <numeric>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "base/stopwatch.h"
 #include "kmeans/passes.h"
 
 namespace retort {
@@ -44,43 +46,100 @@ double mean_of(double sum, int64_t frames) {
   return sum / static_cast<double>(frames);
 }
 
+int64_t frames_of(const Clusters& clusters) {
+  return std::accumulate(clusters.sizes.begin(), clusters.sizes.end(), int64_t{0});
+}
+
+int64_t empty_of(const std::vector<int64_t>& sizes) {
+  return std::count(sizes.begin(), sizes.end(), 0);
+}
+
 }  // namespace
 
-KmeansResult run_lloyd(const FrameSource& source, const KmeansOptions& options, Matrix initial) {
+Lloyd::Lloyd(const KmeansOptions& options, Matrix initial)
+    : iterations_(options.iterations),
+      tolerance_(options.tolerance),
+      centroids_(std::move(initial)),
+      iterating_(options.iterations > 0) {}
+
+void Lloyd::take(const Clusters& clusters, const FrameSource& source) {
+  frames_ = frames_of(clusters);
+  iterating_ ? update(clusters, source) : finish(clusters, source);
+}
+
+void Lloyd::update(const Clusters& clusters, const FrameSource& source) {
+  curve_.push_back(mean_of(clusters.inertia, frames_));
+  log_debug("kmeans", "iteration {}: {:.6g} mean squared distance", curve_.size(), curve_.back());
+  const Matrix before = centroids_;
+  move_to_means(clusters, centroids_);
+  splits_ += refill_empty(source, clusters, centroids_);
+  const bool settled = std::equal(before.values().begin(), before.values().end(), centroids_.data());
+  const bool slow = tolerance_ > 0 && curve_.size() > 1 &&
+                    curve_[curve_.size() - 2] - curve_.back() <= tolerance_ * curve_[curve_.size() - 2];
+  iterating_ = !settled && !slow && std::ssize(curve_) < iterations_;
+}
+
+// One pass, but for clusters that lost their last frame to the last update.
+void Lloyd::finish(const Clusters& clusters, const FrameSource& source) {
+  constexpr int most_passes = 8;
+  sizes_ = clusters.sizes;
+  inertia_ = mean_of(clusters.inertia, frames_);
+  const int moved = ++last_passes_ < most_passes ? refill_empty(source, clusters, centroids_) : 0;
+  splits_ += moved;
+  done_ = moved == 0;
+  if (done_ && clusters.has_empty())
+    log_warning("kmeans", "{} of {} clusters are empty: the frames hold too few different values",
+                empty_of(sizes_), sizes_.size());
+}
+
+Json Lloyd::to_json() const {
+  return {{"iterating", iterating_},
+          {"done", done_},
+          {"curve", curve_},
+          {"sizes", sizes_},
+          {"inertia", inertia_},
+          {"splits", splits_},
+          {"last_passes", last_passes_},
+          {"frames", frames_}};
+}
+
+void Lloyd::set_from_json(const Json& state, const std::string& where) {
+  iterating_ = json_get<bool>(state, "iterating", where);
+  done_ = json_get<bool>(state, "done", where);
+  curve_ = json_get<std::vector<double>>(state, "curve", where);
+  sizes_ = json_get<std::vector<int64_t>>(state, "sizes", where);
+  inertia_ = json_get<double>(state, "inertia", where);
+  splits_ = json_get<int>(state, "splits", where);
+  last_passes_ = json_get<int>(state, "last_passes", where);
+  frames_ = json_get<int64_t>(state, "frames", where);
+}
+
+KmeansResult Lloyd::result() const {
   KmeansResult result;
-  result.engine = options.engine;
-  result.frames = source.frames();
-  result.centroids = std::move(initial);
-  Passes passes(source, options);
-  Progress progress("cluster", "frames", static_cast<double>(source.frames()) * options.iterations);
-  for (int iteration = 0; iteration < options.iterations; ++iteration) {
-    const Clusters clusters = passes.run(result.centroids, progress);
-    result.curve.push_back(mean_of(clusters.inertia, source.frames()));
-    log_debug("kmeans", "iteration {}: {:.6g} mean squared distance, {} of {} frames moved", iteration + 1,
-              result.curve.back(), clusters.changed, source.frames());
-    if (clusters.changed == 0 && !clusters.has_empty()) break;
-    move_to_means(clusters, result.centroids);
-    result.splits += refill_empty(source, clusters, result.centroids);
-  }
+  result.centroids = centroids_;
+  result.sizes = sizes_;
+  result.curve = curve_;
+  result.inertia = inertia_;
+  result.splits = splits_;
+  result.frames = frames_;
   return result;
 }
 
-void assign_finally(const FrameSource& source, const KmeansOptions& options, KmeansResult& result) {
-  constexpr int most_passes = 8;  // one, but for clusters that lost their last frame to the last update
+KmeansResult run_lloyd(const FrameSource& source, const KmeansOptions& options, Lloyd lloyd) {
   Passes passes(source, options);
-  for (int pass = 0; pass < most_passes; ++pass) {
-    Progress progress("assign", "frames", static_cast<double>(source.frames()));
-    const Clusters clusters = passes.run(result.centroids, progress);
-    result.sizes = clusters.sizes;
-    result.inertia = mean_of(clusters.inertia, source.frames());
-    if (!clusters.has_empty()) return;
-    if (pass + 1 == most_passes) break;
-    const int moved = refill_empty(source, clusters, result.centroids);
-    if (moved == 0) break;
-    result.splits += moved;
+  const auto frames = static_cast<double>(source.frames());
+  Stopwatch watch;
+  {
+    Progress progress("cluster", "frames", frames * options.iterations);
+    while (lloyd.iterating()) lloyd.take(passes.run(lloyd.centroids(), progress), source);
   }
-  log_warning("kmeans", "{} of {} clusters are empty: the frames hold too few different values",
-              std::count(result.sizes.begin(), result.sizes.end(), 0), result.sizes.size());
+  const double iteration_seconds = watch.lap();
+  Progress progress("assign", "frames", frames);
+  while (!lloyd.done()) lloyd.take(passes.run(lloyd.centroids(), progress), source);
+  KmeansResult result = lloyd.result();
+  result.engine = options.engine;
+  result.seconds = {{"iterations", iteration_seconds}, {"final", watch.lap()}};
+  return result;
 }
 
 }  // namespace retort

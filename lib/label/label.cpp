@@ -56,7 +56,7 @@ class Labeller {
 
   void add(const std::string& id, int64_t samples, const Matrix& frames) {
     std::vector<int32_t> labels(static_cast<std::size_t>(frames.rows()));
-    if (!labels.empty()) assigner_->assign(frames.data(), frames.rows(), labels.data(), nullptr);
+    if (!labels.empty()) assign(codebook_.norm.none() ? frames : codebook_.norm.applied(frames), labels);
     if (options_.dedup) labels.erase(std::unique(labels.begin(), labels.end()), labels.end());
     sink_->add(id, samples, labels);
   }
@@ -64,6 +64,10 @@ class Labeller {
   void commit(const Json& bad) { sink_->commit(bad); }
 
  private:
+  void assign(const Matrix& frames, std::vector<int32_t>& labels) {
+    assigner_->assign(frames.data(), frames.rows(), labels.data(), nullptr);
+  }
+
   static std::string assigner_device(const LabelOptions& options) {
     return is_feature_name(options.encoder.model) ? "cpu" : options.encoder.device;
   }

@@ -1,6 +1,7 @@
 #include "store/codebook.h"
 
 #include <cmath>
+#include <iterator>
 
 #include "base/files.h"
 #include "base/hash.h"
@@ -9,7 +10,17 @@
 namespace retort {
 namespace {
 
-constexpr const char* format_name = "retort-codebook-1";
+// Programs that know no normalisation read the first only, and so refuse what they would label wrongly.
+constexpr const char* plain_format = "retort-codebook-1";
+constexpr const char* normalised_format = "retort-codebook-2";
+
+FeatureNorm read_norm(const Json& json, int64_t dim, const std::string& where) {
+  const FeatureNorm norm =
+      FeatureNorm::from_json(json_get<Json>(json, "normalisation", where), where + ": normalisation");
+  if (norm.kind == "meanvar" && std::ssize(norm.mean) != dim)
+    fail("{}: normalises {} dimensions, the centroids have {}", where, norm.mean.size(), dim);
+  return norm;
+}
 
 }  // namespace
 
@@ -17,19 +28,25 @@ std::string Codebook::hash() const {
   Hasher hasher;
   hasher.add(fmt::format("{} {}\n", clusters(), dim()));
   hasher.add(centroids.data(), centroids.values().size() * sizeof(float));
+  if (!norm.none()) hasher.add(norm.to_json().dump());
   return hasher.hex();
+}
+
+bool is_codebook(const std::filesystem::path& folder) {
+  return std::filesystem::exists(folder / "codebook.json");
 }
 
 Codebook read_codebook(const std::filesystem::path& folder) {
   const std::string where = (folder / "codebook.json").string();
-  if (!std::filesystem::exists(where))
-    fail("{}: is no codebook (it holds no codebook.json)", folder.string());
+  if (!is_codebook(folder)) fail("{}: is no codebook (it holds no codebook.json)", folder.string());
   Codebook codebook;
   codebook.report = read_json(where);
-  if (const auto format = json_get<std::string>(codebook.report, "format", where); format != format_name)
-    fail("{}: has format {}, this program reads {}", where, format, format_name);
+  const auto format = json_get<std::string>(codebook.report, "format", where);
+  if (format != plain_format && format != normalised_format)
+    fail("{}: has format {}, this program reads {} and {}", where, format, plain_format, normalised_format);
   codebook.origin = FrameOrigin::from_json(json_get<Json>(codebook.report, "origin", where), where);
   codebook.centroids = read_npy_matrix(folder / "centroids.npy");
+  if (format == normalised_format) codebook.norm = read_norm(codebook.report, codebook.dim(), where);
   const auto stated = json_get<std::string>(codebook.report, "hash", where);
   if (codebook.hash() != stated)
     fail("{}: centroids.npy is not the one that codebook.json describes (hash {}, {} stated)",
@@ -40,8 +57,10 @@ Codebook read_codebook(const std::filesystem::path& folder) {
 }
 
 void write_codebook(const std::filesystem::path& folder, const Codebook& codebook) {
-  Json json = {{"format", format_name}, {"version", RETORT_VERSION}, {"clusters", codebook.clusters()},
+  const char* format = codebook.norm.none() ? plain_format : normalised_format;
+  Json json = {{"format", format},      {"version", RETORT_VERSION}, {"clusters", codebook.clusters()},
                {"dim", codebook.dim()}, {"hash", codebook.hash()},   {"origin", codebook.origin.to_json()}};
+  if (!codebook.norm.none()) json["normalisation"] = codebook.norm.to_json();
   for (const auto& [key, value] : codebook.report.items())
     if (!json.contains(key)) json[key] = value;
   write_npy_matrix(folder / "centroids.npy", codebook.centroids);

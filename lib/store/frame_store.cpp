@@ -194,6 +194,18 @@ const float* FrameStore::rows_in_place(int64_t first, int64_t count) const {
   return aligned ? reinterpret_cast<const float*>(rows) : nullptr;
 }
 
+int64_t FrameStore::bytes_per_row() const {
+  return parts_.empty() ? 0 : info_.dim * static_cast<int64_t>(parts_.front()->rows->header().item_size());
+}
+
+void FrameStore::forget_rows(int64_t first, int64_t count) const {
+  for (const auto& part : parts_) {
+    const int64_t begin = std::max<int64_t>(first - part->first, 0);
+    const int64_t end = std::min(first + count - part->first, part->rows->rows());
+    if (begin < end) part->rows->forget_rows(begin, end - begin);
+  }
+}
+
 Matrix FrameStore::read_features(const StoredUtterance& utterance) const {
   Matrix frames(utterance.frames, info_.dim);
   if (utterance.frames > 0) read_rows(utterance.start, utterance.frames, frames.data());

@@ -102,6 +102,10 @@ class FrameStore {
   void read_rows(int64_t first, int64_t count, float* out) const;
   // Where these rows lie one after the other as f32, mapped from the file; null where they do not.
   const float* rows_in_place(int64_t first, int64_t count) const;
+  // As they lie in the files.
+  int64_t bytes_per_row() const;
+  // Gives back the memory that these rows' files take in this process; they can be read again.
+  void forget_rows(int64_t first, int64_t count) const;
   Matrix read_features(const StoredUtterance& utterance) const;
   std::vector<int32_t> read_labels(const StoredUtterance& utterance) const;
 

@@ -208,11 +208,64 @@ TEST_CASE("one cluster is the mean of all frames", "[kmeans]") {
   }
 }
 
+TEST_CASE("of several starts the best is kept", "[kmeans]") {
+  const GatheredFrames source = as_source(random_matrix(600, 4, 9));
+  KmeansOptions options = small_job(15);
+  options.init = "random";
+  options.iterations = 3;
+  const KmeansResult first = run_kmeans(source, options);
+  options.starts = 6;
+  const KmeansResult best = run_kmeans(source, options);
+  REQUIRE(best.starts.size() == 6);
+  CHECK(best.starts.front() == first.inertia);
+  CHECK(best.inertia == *std::min_element(best.starts.begin(), best.starts.end()));
+  CHECK(std::set<double>(best.starts.begin(), best.starts.end()).size() == 6);
+  CHECK(best.inertia == Approx(mean_squared_distance(random_matrix(600, 4, 9), best.centroids)));
+}
+
+TEST_CASE("a tolerance ends the iterations early", "[kmeans]") {
+  const GatheredFrames source = as_source(random_matrix(3000, 6, 10));
+  KmeansOptions options = small_job(20);
+  const KmeansResult whole = run_kmeans(source, options);
+  options.tolerance = 0.01;
+  const KmeansResult early = run_kmeans(source, options);
+  REQUIRE(early.curve.size() >= 2);
+  REQUIRE(early.curve.size() < whole.curve.size());
+  for (size_t i = 1; i < early.curve.size(); ++i) {
+    const double gain = (whole.curve[i - 1] - whole.curve[i]) / whole.curve[i - 1];
+    CHECK((gain > 0.01) == (i + 1 < early.curve.size()));
+  }
+}
+
+TEST_CASE("normalised frames have length one, or no mean and unit variance", "[kmeans]") {
+  Matrix frames = random_matrix(3000, 5, 11, 90, 110);
+  for (int64_t i = 0; i < 3000; ++i) frames(i, 2) = 7;
+  const GatheredFrames source = as_source(frames);
+  Matrix rows(3000, 5);
+  const FeatureNorm l2 = measure_norm(source, "l2");
+  NormalisedFrames(source, l2).read_rows(0, 3000, rows.data());
+  double length = 0;
+  for (const float value : rows.row(17)) length += static_cast<double>(value) * value;
+  CHECK(length == Approx(1).epsilon(1e-6));
+  const FeatureNorm meanvar = measure_norm(source, "meanvar");
+  NormalisedFrames(source, meanvar).read_rows(0, 3000, rows.data());
+  for (int64_t j = 0; j < 5; ++j) {
+    double sum = 0, squares = 0;
+    for (int64_t i = 0; i < 3000; ++i) sum += rows(i, j), squares += std::pow(rows(i, j), 2);
+    CHECK(std::abs(sum / 3000) < 1e-6);
+    CHECK(squares / 3000 == Approx(j == 2 ? 0 : 1).margin(1e-5));
+  }
+  CHECK(FeatureNorm::from_json(meanvar.to_json(), "here") == meanvar);
+}
+
 TEST_CASE("impossible jobs are refused in words", "[kmeans]") {
   const Matrix frames = random_matrix(10, 2, 7);
   CHECK_THROWS_WITH(run_kmeans(as_source(frames), small_job(11)),
                     Catch::Contains("10 frames are too few for 11"));
   CHECK_THROWS_WITH(run_kmeans(as_source(frames), small_job(0)), Catch::Contains("1 to 65536"));
+  KmeansOptions vague = small_job(2);
+  vague.tolerance = 1;
+  CHECK_THROWS_WITH(run_kmeans(as_source(frames), vague), Catch::Contains("tolerance 1"));
   CHECK_THROWS_WITH(run_kmeans(as_source(Matrix(10, 2)), small_job(2)),
                     Catch::Contains("only 1 of 10 frames"));
   Matrix spoilt = frames;

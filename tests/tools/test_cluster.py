@@ -57,6 +57,50 @@ class ClusterTest(ToolTest):
         report = json.loads(self.succeeds("retort-cluster", "-k", 3, "x.npy", "-o", "cb", "--points-per-centroid", 10).out)
         self.assertEqual(report["frames"], 30)
 
+    def test_normalised_frames_are_labelled_as_they_were_clustered(self):
+        # The second value is noise of a hundred times the first one's size; directions are those of the first two groups.
+        rows = [((-1) ** i * (1 + 0.01 * math.sin(i)), 300 * math.cos(7 * i)) for i in range(200)]
+        write_npy(self.folder / "wide.npy", rows)
+        self.succeeds("retort-cluster", "-k", 2, "wide.npy", "-o", "scaled", "--normalise", "meanvar", "--starts", 4)
+        labels = self.succeeds("retort-label", "--codebook", "scaled", "wide.npy", "-o", "-").out.split()[1:]
+        book = json.loads((self.folder / "scaled/codebook.json").read_text())
+        self.assertEqual(sorted(book["sizes"]), sorted(labels.count(label) for label in set(labels)))
+        self.assertEqual((book["format"], book["normalisation"]["kind"]), ("retort-codebook-2", "meanvar"))
+        self.assertAlmostEqual(book["normalisation"]["scale"][1], math.sqrt(2) / 300, places=4)
+
+        rays = [(length * math.cos(angle), length * math.sin(angle)) for length in range(1, 40) for angle in (0.1, 2.2)]
+        write_npy(self.folder / "rays.npy", rays)
+        self.succeeds("retort-cluster", "-k", 2, "rays.npy", "-o", "rays", "--normalise", "l2")
+        labels = self.succeeds("retort-label", "--codebook", "rays", "rays.npy", "-o", "-").out.split()[1:]
+        self.assertEqual(labels, labels[:2] * 39)
+        self.assertNotEqual(labels[0], labels[1])
+
+    def test_several_starts_and_a_start_from_a_codebook(self):
+        command = ["retort-cluster", "-k", 5, "x.npy", "--init", "random"]
+        report = json.loads(self.succeeds(*command, "-o", "best", "--starts", 5).out)
+        self.assertEqual(len(report["starts"]), 5)
+        self.assertEqual(report["inertia"], min(report["starts"]))
+        again = json.loads(self.succeeds("retort-cluster", "-k", 5, "x.npy", "--init", "best", "-o", "again").out)
+        self.assertEqual(len(again["curve"]), 1)
+        self.assertEqual(self.bytes_of("again")["centroids.npy"], self.bytes_of("best")["centroids.npy"])
+        self.fails(1, "5 x 2 values, but 4 clusters", "retort-cluster", "-k", 4, "x.npy", "--init", "best", "-o", "x")
+        self.fails(1, "was made with none", "retort-cluster", "-k", 5, "x.npy", "--init", "best", "-o", "x", "--normalise", "l2")
+
+    def test_the_report_says_what_was_read_and_what_came_out(self):
+        report = json.loads(self.succeeds("retort-cluster", "-k", 3, "x.npy", "-o", "cb").out)
+        self.assertEqual((report["duplicates"], report["empty"]), (0, 0))
+        self.assertGreaterEqual(report["bytes_read"], 120 * 8)
+        self.assertEqual(sorted(report["seconds"]), ["final", "init", "iterations"])
+        self.assertNotIn("seconds", (self.folder / "cb/codebook.json").read_text())
+
+    def test_one_cluster_and_one_dimension(self):
+        report = json.loads(self.succeeds("retort-cluster", "-k", 1, "x.npy", "-o", "one").out)
+        self.assertEqual((report["largest_share"], report["usage_perplexity"]), (1, 1))
+        write_npy(self.folder / "line.npy", [(value,) for value in range(10)])
+        self.succeeds("retort-cluster", "-k", 10, "line.npy", "-o", "line")
+        labels = self.succeeds("retort-label", "--codebook", "line", "line.npy", "-o", "-").out.split()[1:]
+        self.assertEqual(len(set(labels)), 10)
+
     def test_wrong_input(self):
         self.fails(1, "120 frames are too few for 121 clusters", "retort-cluster", "-k", 121, "x.npy", "-o", "cb")
         write_npy(self.folder / "same.npy", [(1, 2)] * 50)
@@ -72,6 +116,8 @@ class ClusterTest(ToolTest):
         self.leaves_nothing("cb/codebook.json", "cb/centroids.npy")
 
     def test_wrong_usage(self):
+        self.fails(2, "tolerance", "retort-cluster", "-k", 3, "x.npy", "-o", "cb", "--tolerance", -1)
+        self.fails(2, "--normalise", "retort-cluster", "-k", 3, "x.npy", "-o", "cb", "--normalise", "most")
         self.fails(2, "--clusters", "retort-cluster", "-k", 0, "x.npy", "-o", "cb")
         self.fails(2, "--engine", "retort-cluster", "-k", 3, "x.npy", "-o", "cb", "--engine", "magic")
         self.fails(2, "init best", "retort-cluster", "-k", 3, "x.npy", "-o", "cb", "--init", "best")
@@ -110,6 +156,7 @@ class LabelTest(ToolTest):
         self.fails(1, "layer mfcc, these have fbank", "retort-label", "--codebook", "cb", "fbank", "-o", "x")
         self.succeeds("retort-extract", "--model", "mfcc", "--deltas", "false", "corpus.jsonl", "-o", "plain")
         self.fails(1, "dimension 39, these have 13", "retort-label", "--codebook", "cb", "plain", "-o", "x")
+        self.fails(1, "layer mfcc, these have fbank", "retort-cluster", "-k", 4, "fbank", "--init", "cb", "-o", "x")
         self.leaves_nothing("x")
 
     def test_a_shard_of_the_features_is_missing(self):
