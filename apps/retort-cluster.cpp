@@ -4,9 +4,11 @@
 #include "cluster/cluster.h"
 #include "common/encoder_flags.h"
 #include "common/tool.h"
+#include "kmeans/frame_memory.h"
 
 int main(int argc, char** argv) {
   retort::ClusterOptions options;
+  std::string memory = "0";
   retort::Tool tool("retort-cluster",
                     "Cluster frames by k-means; the report is one JSON object on standard output.",
                     "retort-cluster -k 500 feats -o codebook");
@@ -38,10 +40,19 @@ int main(int argc, char** argv) {
   tool.option("--points-per-centroid", options.kmeans.points_per_centroid,
               "Frames to train on per cluster, sampled; 0: all frames")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 40));
+  tool.option("--memory", memory,
+              "Stay within this much memory (8G, 500M): stream what does not fit; 0: no limit");
+  tool.option("--step", options.step,
+              "Do one step of a job over many machines: update, or assign (of one --shard)")
+      ->check(CLI::IsMember({"update", "assign"}));
+  tool.shard(options.shard);
   tool.seed(options.kmeans.seed);
   tool.device(options.kmeans.device);
   tool.threads(options.kmeans.threads);
   tool.max_bad(options.max_bad);
   tool.overwrite(options.overwrite);
-  return tool.run(argc, argv, [&options] { std::cout << run_cluster(options).dump(2) << "\n"; });
+  return tool.run(argc, argv, [&] {
+    options.kmeans.memory = retort::parse_bytes(memory);
+    std::cout << run_cluster(options).dump(2) << "\n";
+  });
 }

@@ -15,6 +15,8 @@ struct ClusterOptions {
   KmeansOptions kmeans;  // its device and threads are the encoder's too; init may be a codebook folder
   std::string normalise = "none";  // none, l2 or meanvar: what is done to frames first (FeatureNorm)
   std::string output;              // codebook folder
+  std::string step;                // "": the whole job; else one step of it, update or assign
+  std::string shard = "0/1";       // of the frames, for step assign
   double max_bad = 0.001;          // from audio: share of bad utterances above which the job fails
   bool overwrite = false;
 };

@@ -1,6 +1,7 @@
 #include "kmeans/cluster_sums.h"
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 
 #include "base/error.h"
@@ -58,6 +59,24 @@ void ClusterSums::merge(const ClusterSums& other) {
     clusters_[k].values.merge(other.clusters_[k].values);
     clusters_[k].squares.merge(other.clusters_[k].squares);
     clusters_[k].size += other.clusters_[k].size;
+  }
+}
+
+void ClusterSums::append_to(std::string& bytes) const {
+  for (const OfCluster& cluster : clusters_) {
+    cluster.values.append_to(bytes);
+    cluster.squares.append_to(bytes);
+    bytes.append(reinterpret_cast<const char*>(&cluster.size), sizeof cluster.size);
+  }
+}
+
+void ClusterSums::read(std::string_view& bytes, const std::string& where) {
+  for (OfCluster& cluster : clusters_) {
+    cluster.values.read(bytes, where);
+    cluster.squares.read(bytes, where);
+    if (bytes.size() < sizeof cluster.size) fail("{}: ends in the middle of a cluster", where);
+    std::memcpy(&cluster.size, bytes.data(), sizeof cluster.size);
+    bytes.remove_prefix(sizeof cluster.size);
   }
 }
 

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/matrix.h"
@@ -30,6 +32,10 @@ class ClusterSums {
   void take(const FrameSource& source, std::span<const Move> moves, int threads);
   // Adds the sums over other frames.
   void merge(const ClusterSums& other);
+
+  // As those of ExactVectorSum; the reference is not among the bytes.
+  void append_to(std::string& bytes) const;
+  void read(std::string_view& bytes, const std::string& where);
 
   // What these sums say of `centroids`: sizes, sums, spreads and their total.
   Clusters about(const Matrix& centroids) const;

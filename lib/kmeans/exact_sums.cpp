@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/error.h"
 #include "kernels/simd.h"
 
 namespace retort {
@@ -64,7 +65,44 @@ int bin_of(float magnitude) {
   return exponent >= 0 ? exponent / bin_bits : -((bin_bits - 1 - exponent) / bin_bits);
 }
 
+template <class T>
+void append_values(const std::vector<T>& values, std::string& bytes) {
+  bytes.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
+}
+
+template <class T>
+void read_values(std::string_view& bytes, const std::string& where, std::vector<T>& values) {
+  const std::size_t size = values.size() * sizeof(T);
+  if (bytes.size() < size) fail("{}: ends in the middle of a sum", where);
+  std::memcpy(values.data(), bytes.data(), size);
+  bytes.remove_prefix(size);
+}
+
 }  // namespace
+
+void ExactVectorSum::append_to(std::string& bytes) const {
+  for (const std::vector<double>& bin : bins_) {
+    bytes.push_back(bin.empty() ? 0 : 1);
+    append_values(bin, bytes);
+  }
+}
+
+void ExactVectorSum::read(std::string_view& bytes, const std::string& where) {
+  for (std::vector<double>& bin : bins_) {
+    if (bytes.empty()) fail("{}: ends in the middle of a sum", where);
+    bin.resize(bytes.front() != 0 ? static_cast<size_t>(dim_) : 0);
+    bytes.remove_prefix(1);
+    read_values(bytes, where, bin);
+  }
+}
+
+void ExactSum::append_to(std::string& bytes) const {
+  append_values(digits_, bytes);
+}
+
+void ExactSum::read(std::string_view& bytes, const std::string& where) {
+  read_values(bytes, where, digits_);
+}
 
 void ExactVectorSum::add_signed(const float* row, double sign) {
   const float largest = largest_magnitude(row, dim_);

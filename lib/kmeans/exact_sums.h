@@ -5,6 +5,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <string_view>
 #include <vector>
 
 namespace retort {
@@ -22,6 +24,11 @@ class ExactVectorSum {
   void add(const float* row) { add_signed(row, 1); }
   void subtract(const float* row) { add_signed(row, -1); }
   void merge(const ExactVectorSum& other);
+
+  // For sums that are put together elsewhere. read() takes what append_to() wrote from the front of `bytes`;
+  // an Error naming `where` if that cannot be.
+  void append_to(std::string& bytes) const;
+  void read(std::string_view& bytes, const std::string& where);
 
   // The sum, rounded once per bin from the largest down; `out` gets dim values.
   void round_to(double* out) const;
@@ -46,6 +53,8 @@ class ExactSum {
   void add(double value) { add_signed(value, 1); }
   void subtract(double value) { add_signed(value, -1); }
   void merge(const ExactSum& other);
+  void append_to(std::string& bytes) const;
+  void read(std::string_view& bytes, const std::string& where);
   double rounded() const;
 
  private:

@@ -15,19 +15,36 @@ std::string frame_name(const std::string& id, int64_t frame) {
 
 }  // namespace
 
-StoreFrames::StoreFrames(const FrameStore& store) : store_(store) {
+StoreFrames::StoreFrames(const FrameStore& store, bool frugal) : store_(store), frugal_(frugal) {
   if (store.info().kind != StoreKind::features) fail("the store holds labels, features were expected");
 }
 
 void StoreFrames::read_rows(int64_t first, int64_t count, float* out) const {
-  store_.read_rows(first, count, out);
+  // Piece by piece, so that little of a frugal source's files is in memory at a time.
+  constexpr int64_t piece = 1024;
+  for (int64_t done = 0; done < count; done += piece) {
+    const int64_t here = std::min(piece, count - done);
+    store_.read_rows(first + done, here, out + done * dim());
+    if (frugal_) forget_what_was_read(first + done, here);
+  }
   bytes_read_ += count * store_.bytes_per_row();
 }
 
 const float* StoreFrames::rows_in_place(int64_t first, int64_t count) const {
+  if (frugal_) return nullptr;
   const float* rows = store_.rows_in_place(first, count);
   if (rows) bytes_read_ += count * store_.bytes_per_row();
   return rows;
+}
+
+// A read of a few rows maps the pages around them too; after some of these the whole files are forgotten.
+void StoreFrames::forget_what_was_read(int64_t first, int64_t count) const {
+  constexpr int64_t small = int64_t{1} << 18;
+  constexpr int64_t most_small_reads = 128;
+  if (count * store_.bytes_per_row() >= small)
+    store_.forget_rows(first, count);
+  else if (++small_reads_ % most_small_reads == 0)
+    store_.forget_rows(0, frames());
 }
 
 std::string StoreFrames::row_name(int64_t row) const {
@@ -63,6 +80,15 @@ void SampledFrames::read_rows(int64_t first, int64_t count, float* out) const {
 }
 
 std::string SampledFrames::row_name(int64_t row) const {
+  return source_.row_name(rows_[static_cast<std::size_t>(row)]);
+}
+
+void PickedFrames::read_rows(int64_t first, int64_t count, float* out) const {
+  for (int64_t i = 0; i < count; ++i)
+    source_.read_rows(rows_[static_cast<std::size_t>(first + i)], 1, out + i * dim());
+}
+
+std::string PickedFrames::row_name(int64_t row) const {
   return source_.row_name(rows_[static_cast<std::size_t>(row)]);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,8 +16,8 @@ namespace retort {
 // All rows of a feature store, read as they are asked for.
 class StoreFrames : public FrameSource {
  public:
-  // Keeps a reference; refuses a store of labels.
-  explicit StoreFrames(const FrameStore& store);
+  // Keeps a reference; refuses a store of labels. `frugal` gives back the memory of the mapped files soon.
+  explicit StoreFrames(const FrameStore& store, bool frugal = false);
 
   int64_t frames() const override { return store_.frames(); }
   int64_t dim() const override { return store_.info().dim; }
@@ -26,8 +27,12 @@ class StoreFrames : public FrameSource {
   int64_t bytes_read() const override { return bytes_read_; }
 
  private:
+  void forget_what_was_read(int64_t first, int64_t count) const;
+
   const FrameStore& store_;
+  const bool frugal_;
   mutable std::atomic<int64_t> bytes_read_ = 0;
+  mutable std::atomic<int64_t> small_reads_ = 0;
 };
 
 // Frames of utterances, kept in memory in the order they were added.
@@ -64,6 +69,44 @@ class SampledFrames : public FrameSource {
   const FrameSource& source_;
   std::vector<int64_t> rows_;
   Matrix values_;
+};
+
+// The frames [first, first + frames()) of a source, which it refers to.
+class RangeOfFrames : public FrameSource {
+ public:
+  RangeOfFrames(const FrameSource& source, int64_t first, int64_t count)
+      : source_(source), first_(first), count_(count) {}
+
+  int64_t frames() const override { return count_; }
+  int64_t dim() const override { return source_.dim(); }
+  void read_rows(int64_t first, int64_t count, float* out) const override {
+    source_.read_rows(first_ + first, count, out);
+  }
+  std::string row_name(int64_t row) const override { return source_.row_name(first_ + row); }
+  int64_t bytes_read() const override { return source_.bytes_read(); }
+
+ private:
+  const FrameSource& source_;
+  int64_t first_;
+  int64_t count_;
+};
+
+// Chosen rows of a source, read where they are.
+class PickedFrames : public FrameSource {
+ public:
+  // Keeps a reference; `rows` in ascending order.
+  PickedFrames(const FrameSource& source, std::vector<int64_t> rows)
+      : source_(source), rows_(std::move(rows)) {}
+
+  int64_t frames() const override { return std::ssize(rows_); }
+  int64_t dim() const override { return source_.dim(); }
+  void read_rows(int64_t first, int64_t count, float* out) const override;
+  std::string row_name(int64_t row) const override;
+  int64_t bytes_read() const override { return source_.bytes_read(); }
+
+ private:
+  const FrameSource& source_;
+  std::vector<int64_t> rows_;
 };
 
 // The rows of a source, normalised as they are read.

@@ -8,6 +8,7 @@
 #include "base/stopwatch.h"
 #include "base/threads.h"
 #include "kmeans/faiss_lloyd.h"
+#include "kmeans/frame_memory.h"
 #include "kmeans/frame_sources.h"
 #include "kmeans/kmeans_init.h"
 #include "kmeans/lloyd.h"
@@ -64,6 +65,7 @@ void check_kmeans_options(const KmeansOptions& options) {
   if (options.clusters < 1 || options.clusters > 65536)
     fail_usage("{} clusters: should be 1 to 65536", options.clusters);
   if (options.iterations < 0) fail_usage("{} iterations: should be 0 or more", options.iterations);
+  if (options.memory < 0) fail_usage("memory {}: should be 0 (no limit) or more", options.memory);
   if (options.points_per_centroid < 0)
     fail_usage("{} points per centroid: should be 0 (all frames) or more", options.points_per_centroid);
   if (options.starts < 1) fail_usage("{} starts: should be 1 or more", options.starts);
@@ -83,10 +85,21 @@ KmeansResult run_kmeans(const FrameSource& source, const KmeansOptions& options)
   resolved.engine = resolve_kmeans_engine(options.engine, options.device);
   resolved.threads = options.threads > 0 ? options.threads : available_threads();
   const int64_t wanted = training_frames(source.frames(), resolved);
-  if (wanted == source.frames()) return cluster_frames(source, resolved);
+  if (wanted == source.frames()) {
+    const auto frames = fit_in_memory(source, resolved);
+    return cluster_frames(*frames, resolved);
+  }
   log_info("kmeans", "training on {} of {} frames", wanted, source.frames());
+  require_memory_for(wanted, source.dim(), resolved);
   const SampledFrames sample(source, sample_rows(source.frames(), wanted, resolved.seed));
   return cluster_frames(sample, resolved);
+}
+
+std::unique_ptr<FrameSource> select_training_frames(const FrameSource& source, const KmeansOptions& options) {
+  check_source(source, options);
+  const int64_t wanted = training_frames(source.frames(), options);
+  if (wanted == source.frames()) return std::make_unique<RangeOfFrames>(source, 0, wanted);
+  return std::make_unique<PickedFrames>(source, sample_rows(source.frames(), wanted, options.seed));
 }
 
 int64_t training_frames(int64_t frames, const KmeansOptions& options) {

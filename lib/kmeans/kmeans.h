@@ -29,6 +29,9 @@ class FrameSource {
   virtual const float* rows_in_place(int64_t, int64_t) const { return nullptr; }
   // What row `row` is called in an error: utterance and frame.
   virtual std::string row_name(int64_t row) const = 0;
+  // A pass takes this many rows at a time, and says so before it reads them, from one thread alone.
+  virtual int64_t chunk_rows() const { return int64_t{1} << 16; }
+  virtual void begin_chunk(int64_t /*first*/) const {}
   // Bytes read from files so far.
   virtual int64_t bytes_read() const { return 0; }
 };
@@ -46,7 +49,8 @@ struct KmeansOptions {
   int64_t points_per_centroid =
       0;  // frames to train on per cluster, sampled without replacement; 0: all frames
   uint64_t seed = 0;
-  int threads = 0;  // 0: all
+  int threads = 0;     // 0: all
+  int64_t memory = 0;  // bytes that the process should stay within; 0: no limit
 };
 
 struct KmeansResult {
@@ -73,6 +77,9 @@ KmeansResult run_kmeans(const FrameSource& source, const KmeansOptions& options)
 
 // How many of a source's frames the options train on.
 int64_t training_frames(int64_t frames, const KmeansOptions& options);
+
+// The frames that run_kmeans would train on, read where they are. `source` must outlive it.
+std::unique_ptr<FrameSource> select_training_frames(const FrameSource& source, const KmeansOptions& options);
 
 // Nearest centroids of many rows. Equal distances go to the lower index.
 class Assigner {

@@ -8,26 +8,23 @@
 #include "kmeans/nearest_search.h"
 
 namespace retort {
-namespace {
-
-// Frames between two looks at what changed; no result depends on it.
-constexpr int64_t chunk_rows = int64_t{1} << 16;
-
-}  // namespace
-
-Passes::Passes(const FrameSource& source, const KmeansOptions& options)
+Passes::Passes(const FrameSource& source, const KmeansOptions& options, std::vector<float> reference)
     : source_(source),
       options_(options),
+      reference_(std::move(reference)),
       labeller_(make_labeller(source, options)),
       labels_(static_cast<size_t>(source.frames()), -1) {}
 
 Clusters Passes::run(const Matrix& centroids, Progress& progress) {
-  if (!sums_) sums_ = std::make_unique<ClusterSums>(centroids.rows(), CentredCentroids(centroids).mean);
+  if (reference_.empty()) reference_ = CentredCentroids(centroids).mean;
+  if (!sums_) sums_ = std::make_unique<ClusterSums>(centroids.rows(), reference_);
   labeller_->start(centroids);
   int64_t changed = 0;
   std::vector<int32_t> labels;
+  const int64_t chunk_rows = source_.chunk_rows();
   for (int64_t first = 0; first < source_.frames(); first += chunk_rows) {
     throw_if_stopped();
+    source_.begin_chunk(first);
     const auto begin = labels_.begin() + first;
     const int64_t count = std::min(chunk_rows, source_.frames() - first);
     labels.assign(begin, begin + count);

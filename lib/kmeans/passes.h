@@ -18,8 +18,9 @@ namespace retort {
 // its engine needs for labels, and once more the frames whose label changes.
 class Passes {
  public:
-  // Keeps references. `options.engine` is resolved, `options.threads` positive.
-  Passes(const FrameSource& source, const KmeansOptions& options);
+  // Keeps references. `options.engine` is resolved, `options.threads` positive. Squared distances are summed
+  // up from `reference` (ClusterSums); by default that is the mean of the first pass's centroids.
+  Passes(const FrameSource& source, const KmeansOptions& options, std::vector<float> reference = {});
 
   // Assigns every frame to its nearest centroid. What it says depends on the frames and the centroids alone,
   // to the last bit: not on passes before, threads or the engine.
@@ -34,6 +35,7 @@ class Passes {
 
   const FrameSource& source_;
   const KmeansOptions& options_;
+  std::vector<float> reference_;
   std::unique_ptr<Labeller> labeller_;
   std::vector<int32_t> labels_;
   std::unique_ptr<ClusterSums> sums_;

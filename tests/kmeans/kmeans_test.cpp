@@ -8,7 +8,10 @@
 #include <set>
 
 #include "base/files.h"
+#include "base/threads.h"
+#include "kmeans/frame_memory.h"
 #include "kmeans/kmeans_init.h"
+#include "kmeans/partial_clusters.h"
 #include "made_frames.h"
 #include "store/npy.h"
 
@@ -278,4 +281,81 @@ TEST_CASE("impossible jobs are refused in words", "[kmeans]") {
   KmeansOptions options = small_job(2);
   options.init = file.path();
   CHECK_THROWS_WITH(run_kmeans(as_source(many), options), Catch::Contains("made frame 4321"));
+}
+
+TEST_CASE("streamed and held frames make the centroids that mapped ones make", "[kmeans]") {
+  const Matrix frames = random_matrix(30000, 16, 12);
+  const GatheredFrames source = as_source(frames);
+  const KmeansOptions options = small_job(9);
+  const KmeansResult expected = run_kmeans(source, options);
+  CHECK(values_of(run_kmeans(StreamedFrames(source, 8192), options).centroids) ==
+        values_of(expected.centroids));
+  CHECK(values_of(run_kmeans(HeldFrames(source), options).centroids) == values_of(expected.centroids));
+}
+
+TEST_CASE("streamed rows are those of the source, in any order and from several threads", "[kmeans]") {
+  const Matrix frames = random_matrix(5000, 3, 13);
+  const GatheredFrames source = as_source(frames);
+  const StreamedFrames streamed(source, 512);
+  Matrix block(512, 3);
+  for (const int64_t first : {0, 512, 1024, 4608, 0, 512, 2048}) {
+    streamed.begin_chunk(first);
+    const int64_t count = std::min<int64_t>(512, 5000 - first);
+    streamed.read_rows(first, count, block.data());
+    CHECK(std::equal(block.data(), block.data() + count * 3, frames.row(first).data()));
+  }
+  parallel_for(400, 3, [&](size_t i) {
+    Random mine(i);
+    const auto count = static_cast<int64_t>(1 + mine.below(700));
+    const auto first = static_cast<int64_t>(mine.below(static_cast<uint64_t>(5000 - count)));
+    Matrix rows(count, 3);
+    streamed.read_rows(first, count, rows.data());
+    if (!std::equal(rows.values().begin(), rows.values().end(), frames.row(first).data()))
+      throw std::runtime_error("other rows than the source's");
+  });
+  CHECK(streamed.row_name(7) == "made frame 7");
+}
+
+TEST_CASE("a budget of memory decides, and says what would do", "[kmeans]") {
+  const GatheredFrames source = as_source(random_matrix(100000, 64, 15));  // 25 MB
+  KmeansOptions options = small_job(4);
+  CHECK(parse_bytes("64K") == 65536);
+  CHECK(parse_bytes("1.5G") == int64_t{3} << 29);
+  CHECK_THROWS_WITH(parse_bytes("much"), Catch::Contains("memory much"));
+  CHECK_THROWS_WITH(parse_bytes("5X"), Catch::Contains("memory 5X"));
+  options.memory = int64_t{1} << 40;
+  CHECK(dynamic_cast<HeldFrames*>(fit_in_memory(source, options).get()) != nullptr);
+  options.memory = resident_bytes() + (int64_t{35} << 20);
+  CHECK(dynamic_cast<StreamedFrames*>(fit_in_memory(source, options).get()) != nullptr);
+  options.memory = 1 << 20;
+  CHECK_THROWS_WITH(fit_in_memory(source, options),
+                    Catch::Contains("1 MiB is too little") && Catch::Contains("at least "));
+  options.points_per_centroid = 100;
+  CHECK_THROWS_WITH(run_kmeans(source, options), Catch::Contains("too little for 400 frames"));
+}
+
+TEST_CASE("parts of the frames learn together what one pass learns, to the last bit", "[kmeans]") {
+  const GatheredFrames source = as_source(random_matrix(3000, 4, 16));
+  Matrix centroids = random_matrix(7, 4, 17);
+  centroids(3, 0) = 1e6;  // an empty cluster, so that the farthest frames are looked for
+  const std::vector<float> reference{0.1f, -0.2f, 0.3f, 0};
+  const Clusters whole = assign_shard(source, small_job(7), centroids, reference, {0, 1}).about(centroids);
+  const TemporaryFolder folder;
+  PartialClusters all(7, reference);
+  for (int i = 0; i < 5; ++i) {
+    assign_shard(source, small_job(7), centroids, reference, {i, 5}).write(folder.path() / "part", i);
+    PartialClusters part(7, reference);
+    CHECK_THROWS_WITH(part.read(folder.path() / "part", i + 1), Catch::Contains("of another job"));
+    CHECK_THROWS_WITH(PartialClusters(8, reference).read(folder.path() / "part", i),
+                      Catch::Contains("in the middle of"));
+    part.read(folder.path() / "part", i);
+    all.merge(part);
+  }
+  const Clusters together = all.about(centroids);
+  CHECK(together.sums == whole.sums);
+  CHECK(together.sizes == whole.sizes);
+  CHECK(together.spread == whole.spread);
+  CHECK(together.inertia == whole.inertia);
+  CHECK(together.farthest == whole.farthest);
+  CHECK(together.farthest_distance == whole.farthest_distance);
 }

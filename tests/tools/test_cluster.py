@@ -101,6 +101,46 @@ class ClusterTest(ToolTest):
         labels = self.succeeds("retort-label", "--codebook", "line", "line.npy", "-o", "-").out.split()[1:]
         self.assertEqual(len(set(labels)), 10)
 
+    def in_steps(self, shards, *command):
+        for _ in range(100):
+            self.succeeds(*command, "--step", "update")
+            if (self.folder / command[command.index("-o") + 1] / "codebook.json").exists():
+                return
+            for shard in range(shards):
+                self.succeeds(*command, "--step", "assign", "--shard", f"{shard}/{shards}")
+        self.fail("the job does not end")
+
+    def test_steps_over_any_number_of_shards_make_the_same_codebook(self):
+        rows = [[math.sin(i * i * (j + 1)) + math.cos(0.1 * i) for j in range(5)] for i in range(500)]
+        write_npy(self.folder / "rows.npy", rows)
+        job = ["retort-cluster", "-k", 20, "rows.npy", "--iterations", 6]
+        for name, options in (("all", []), ("some", ["--points-per-centroid", 11, "--normalise", "meanvar"])):
+            self.succeeds(*job, *options, "-o", name)
+            for shards in (1, 4, 16):
+                self.in_steps(shards, *job, *options, "-o", f"{name}{shards}")
+                self.assertEqual(self.bytes_of(f"{name}{shards}"), self.bytes_of(name))
+
+    def test_steps_go_on_where_they_were_and_refuse_what_is_not_theirs(self):
+        job = ["retort-cluster", "-k", 3, "x.npy", "-o", "cb"]
+        self.fails(1, "--step update first", *job, "--step", "assign")
+        self.succeeds(*job, "--step", "update")
+        self.fails(1, "seed 0 against 1", *job, "--seed", 1, "--step", "assign")
+        self.succeeds(*job, "--step", "assign", "--shard", "1/2")
+        before = self.bytes_of("cb")
+        self.assertIn("waits for parts 0", self.succeeds(*job, "--step", "update").err)
+        self.assertIn("nothing to do", self.succeeds(*job, "--step", "assign", "--shard", "1/2").err)
+        self.assertEqual(self.bytes_of("cb"), before)
+        self.succeeds(*job, "--step", "assign", "--shard", "0/3")
+        self.fails(1, "parts of", *job, "--step", "update")
+        (self.folder / "cb/passes/pass-0000-part-00000-of-00003.bin").unlink()
+        part = self.folder / "cb/passes/pass-0000-part-00001-of-00002.bin"
+        part.write_bytes(part.read_bytes()[:-1])
+        self.succeeds(*job, "--step", "assign", "--shard", "0/2")
+        self.fails(1, "is not what was written", *job, "--step", "update")
+        self.fails(2, "--shard 0/2: goes with --step", *job, "--shard", "0/2")
+        self.fails(2, "one start", *job, "--step", "update", "--starts", 2)
+        self.fails(2, "frame store first", "retort-cluster", "-k", 3, "--model", "mfcc", "a.wav", "-o", "x", "--step", "update")
+
     def test_wrong_input(self):
         self.fails(1, "120 frames are too few for 121 clusters", "retort-cluster", "-k", 121, "x.npy", "-o", "cb")
         write_npy(self.folder / "same.npy", [(1, 2)] * 50)

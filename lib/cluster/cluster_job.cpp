@@ -1,0 +1,123 @@
+#include "cluster/cluster_job.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <numeric>
+#include <unordered_set>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "kmeans/frame_sources.h"
+
+namespace retort {
+namespace {
+
+bool starts_from_codebook(const ClusterOptions& options) {
+  return is_codebook(options.kmeans.init);
+}
+
+std::string name_of_start(const ClusterOptions& options) {
+  const std::string& init = options.kmeans.init;
+  if (starts_from_codebook(options)) return "codebook " + read_codebook(init).hash();
+  return init.ends_with(".npy") ? "file " + hash_file(init) : init;
+}
+
+double usage_perplexity(const std::vector<int64_t>& sizes) {
+  const auto total = static_cast<double>(std::accumulate(sizes.begin(), sizes.end(), int64_t{0}));
+  double entropy = 0;
+  for (const int64_t size : sizes)
+    if (size > 0) entropy -= static_cast<double>(size) / total * std::log(static_cast<double>(size) / total);
+  return std::exp(entropy);
+}
+
+// Centroids that equal an earlier one: labels never name them.
+int64_t duplicates_of(const Matrix& centroids) {
+  std::unordered_set<std::string> seen;
+  int64_t duplicates = 0;
+  for (int64_t k = 0; k < centroids.rows(); ++k)
+    duplicates += !seen.insert(hash_bytes(centroids.row(k).data(), centroids.row(k).size_bytes())).second;
+  return duplicates;
+}
+
+Json report_of(const KmeansResult& result, const Json& job) {
+  const auto [smallest, largest] = std::minmax_element(result.sizes.begin(), result.sizes.end());
+  const auto frames = static_cast<double>(result.frames);
+  return {{"job", job},
+          {"engine", result.engine},
+          {"frames", result.frames},
+          {"inertia", result.inertia},
+          {"curve", result.curve},
+          {"starts", result.starts},
+          {"splits", result.splits},
+          {"empty", std::count(result.sizes.begin(), result.sizes.end(), 0)},
+          {"duplicates", duplicates_of(result.centroids)},
+          {"smallest_share", static_cast<double>(*smallest) / frames},
+          {"largest_share", static_cast<double>(*largest) / frames},
+          {"usage_perplexity", usage_perplexity(result.sizes)},
+          {"sizes", result.sizes}};
+}
+
+// The codebook to start from, which must be of such frames, normalised in the same way.
+Codebook read_start(const ClusterOptions& options, const FrameSource& source, const Input& input) {
+  Codebook start = read_codebook(options.kmeans.init);
+  require_same_features(start, input.origin, source.dim());
+  if (start.norm.kind != options.normalise)
+    fail("--normalise {}: the codebook {} was made with {}; use the same for both", options.normalise,
+         options.kmeans.init, start.norm.kind);
+  return start;
+}
+
+}  // namespace
+
+Json job_of(const ClusterOptions& options, const Input& input) {
+  const KmeansOptions& kmeans = options.kmeans;
+  Json job = {{"clusters", kmeans.clusters},
+              {"iterations", kmeans.iterations},
+              {"tolerance", kmeans.tolerance},
+              {"init", name_of_start(options)},
+              {"starts", kmeans.starts},
+              {"normalise", options.normalise},
+              {"engine", resolve_kmeans_engine(kmeans.engine, kmeans.device)},
+              {"points_per_centroid", kmeans.points_per_centroid},
+              {"seed", kmeans.seed},
+              {"origin", input.origin.to_json()}};
+  if (!input.frames.empty()) job["frames_hash"] = input.frames;
+  return job;
+}
+
+bool is_done(const ClusterOptions& options, const Json& job) {
+  const std::filesystem::path json = std::filesystem::path(options.output) / "codebook.json";
+  if (options.overwrite || !std::filesystem::exists(json)) return false;
+  const Json made = json_get<Json>(read_json(json), "job", json.string());
+  const std::string difference = first_difference(made, job);
+  if (!difference.empty())
+    fail("{}: was made otherwise ({} now); use --overwrite or another folder", options.output, difference);
+  log_info("cluster", "{} is there already: nothing to do", options.output);
+  return true;
+}
+
+Start start_of(const ClusterOptions& options, const FrameSource& source, const Input& input) {
+  if (!starts_from_codebook(options)) return {measure_norm(source, options.normalise), options.kmeans};
+  Start start{read_start(options, source, input).norm, options.kmeans};
+  start.kmeans.init = (std::filesystem::path(start.kmeans.init) / "centroids.npy").string();
+  return start;
+}
+
+Json write_result(const ClusterOptions& options, const Input& input, const FeatureNorm& norm,
+                  const KmeansResult& result, const Json& job) {
+  Codebook codebook{result.centroids, input.origin, norm, report_of(result, job)};
+  write_codebook(options.output, codebook);
+  Json report = codebook.report;
+  report.erase("sizes");
+  report["hash"] = codebook.hash();
+  return report;
+}
+
+Json report_on_disk(const std::string& folder) {
+  Json report = read_json(std::filesystem::path(folder) / "codebook.json");
+  report.erase("sizes");
+  return report;
+}
+
+}  // namespace retort

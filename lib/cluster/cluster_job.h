@@ -1,0 +1,37 @@
+// What the ways to cluster share: the job's identity, what it starts from, and its report.
+#pragma once
+
+#include "cluster/cluster.h"
+#include "store/codebook.h"
+
+namespace retort {
+
+// What is to be clustered, wherever it comes from.
+struct Input {
+  FrameOrigin origin;
+  std::string frames;  // identity of plain arrays and tables, which have no origin
+};
+
+// What the centroids follow from: the same job gives the same codebook, byte for byte.
+Json job_of(const ClusterOptions& options, const Input& input);
+
+// True if the codebook is there and came from this job.
+bool is_done(const ClusterOptions& options, const Json& job);
+
+// How frames are normalised, and the options with an `init` that k-means knows (a codebook's centroids).
+struct Start {
+  FeatureNorm norm;
+  KmeansOptions kmeans;
+};
+
+// Reads the codebook to start from, which must be of such frames, or measures the normalisation.
+Start start_of(const ClusterOptions& options, const FrameSource& source, const Input& input);
+
+// Writes the codebook and returns the report that is printed, without what only this run knows.
+Json write_result(const ClusterOptions& options, const Input& input, const FeatureNorm& norm,
+                  const KmeansResult& result, const Json& job);
+
+// What a rerun prints: the codebook's own report.
+Json report_on_disk(const std::string& folder);
+
+}  // namespace retort

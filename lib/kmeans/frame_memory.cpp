@@ -1,0 +1,150 @@
+#include "kmeans/frame_memory.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <fstream>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "kmeans/kmeans_init.h"
+
+namespace retort {
+namespace {
+
+// Smaller blocks would make the switch from one to the next a part of the time, larger ones gain nothing.
+constexpr int64_t least_block_rows = 4096;
+constexpr int64_t most_block_rows = 65536;
+constexpr int64_t most_block_bytes = int64_t{128} << 20;
+
+// A source under the name of another.
+class SameFrames : public FrameSource {
+ public:
+  explicit SameFrames(const FrameSource& source) : source_(source) {}
+  int64_t frames() const override { return source_.frames(); }
+  int64_t dim() const override { return source_.dim(); }
+  void read_rows(int64_t first, int64_t count, float* out) const override {
+    source_.read_rows(first, count, out);
+  }
+  std::string row_name(int64_t row) const override { return source_.row_name(row); }
+  int64_t bytes_read() const override { return source_.bytes_read(); }
+
+ private:
+  const FrameSource& source_;
+};
+
+std::string in_mebibytes(int64_t bytes) {
+  return fmt::format("{} MiB", (bytes + (1 << 20) - 1) >> 20);
+}
+
+// What bounds between passes take (NativeLabeller).
+int64_t bytes_of_bounds(int64_t frames, const KmeansOptions& options) {
+  return options.exhaustive || options.engine != "native" ? 0
+                                                          : frames * (8 + (options.clusters + 15) / 16 * 4);
+}
+
+// What a job takes besides its frames: centroids in their several forms and exact sums, or the initial sample
+// before; labels, twice in a chunk.
+int64_t bytes_beside_frames(int64_t frames, int64_t dim, const KmeansOptions& options) {
+  const int64_t centroids = options.clusters * dim * 64;
+  const int64_t sample = options.init == "kmeans++" ? kmeanspp_frames_per_cluster : 2;
+  const int64_t sampled = std::min(frames, sample * options.clusters) * dim * 4;
+  return std::max(centroids, sampled) + frames * 4 + (int64_t{16} << 20) + bytes_of_bounds(frames, options);
+}
+
+}  // namespace
+
+HeldFrames::HeldFrames(const FrameSource& source) : source_(source), rows_(source.frames(), source.dim()) {
+  constexpr int64_t block = 2048;
+  for (int64_t first = 0; first < frames(); first += block)
+    source.read_rows(first, std::min(block, frames() - first), rows_.row(first).data());
+}
+
+void HeldFrames::read_rows(int64_t first, int64_t count, float* out) const {
+  std::copy_n(rows_.data() + first * dim(), count * dim(), out);
+}
+
+StreamedFrames::StreamedFrames(const FrameSource& source, int64_t block_rows)
+    : source_(source), block_rows_(std::min(block_rows, source.frames())) {
+  for (Block* block : {&current_, &next_}) block->rows.resize(static_cast<std::size_t>(block_rows_ * dim()));
+}
+
+void StreamedFrames::begin_chunk(int64_t first) const {
+  const int64_t wanted = first / block_rows_;
+  if (current_.index == wanted) return;
+  if (loading_.valid()) loading_.get();
+  if (next_.index != wanted) {
+    next_.index = wanted;
+    load(next_);
+  }
+  std::swap(current_, next_);
+  const int64_t blocks = (frames() + block_rows_ - 1) / block_rows_;
+  next_.index = (wanted + 1) % blocks;
+  if (blocks > 1) loading_ = std::async(std::launch::async, [this] { load(next_); });
+}
+
+void StreamedFrames::load(Block& block) const {
+  const int64_t first = block.index * block_rows_;
+  source_.read_rows(first, std::min(block_rows_, frames() - first), block.rows.data());
+}
+
+void StreamedFrames::read_rows(int64_t first, int64_t count, float* out) const {
+  const int64_t begin = current_.index * block_rows_;
+  const bool held = current_.index >= 0 && first >= begin && first + count <= begin + block_rows_;
+  if (held)
+    std::copy_n(current_.rows.data() + (first - begin) * dim(), count * dim(), out);
+  else
+    source_.read_rows(first, count, out);
+}
+
+std::unique_ptr<FrameSource> fit_in_memory(const FrameSource& source, KmeansOptions& options) {
+  if (options.memory == 0) return std::make_unique<SameFrames>(source);
+  const int64_t row_bytes = source.dim() * static_cast<int64_t>(sizeof(float));
+  const int64_t all = source.frames() * row_bytes;
+  const auto left_for_frames = [&] {
+    return options.memory - resident_bytes() - bytes_beside_frames(source.frames(), source.dim(), options);
+  };
+  if (left_for_frames() >= all) return std::make_unique<HeldFrames>(source);
+  if (left_for_frames() < 2 * least_block_rows * row_bytes) options.exhaustive = true;
+  const int64_t left = left_for_frames();
+  const int64_t rest = options.memory - left;
+  const int64_t block_rows = std::min({left / 2 / row_bytes, most_block_bytes / row_bytes, most_block_rows});
+  if (block_rows < least_block_rows)
+    fail("--memory: {} is too little for these frames and clusters; at least {} are needed",
+         in_mebibytes(options.memory), in_mebibytes(rest + std::min(all, 2 * least_block_rows * row_bytes)));
+  log_info("kmeans", "{} frames are streamed in blocks of {}; {} would hold them all", source.frames(),
+           block_rows, in_mebibytes(rest + all));
+  return std::make_unique<StreamedFrames>(source, block_rows);
+}
+
+void require_memory_for(int64_t frames, int64_t dim, const KmeansOptions& options) {
+  if (options.memory == 0) return;
+  const int64_t needed = resident_bytes() + bytes_beside_frames(frames, dim, options) + frames * dim * 4;
+  if (needed > options.memory)
+    fail("--memory: {} is too little for {} frames and {} clusters; {} are needed",
+         in_mebibytes(options.memory), frames, options.clusters, in_mebibytes(needed));
+}
+
+int64_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  int64_t virtual_pages = 0, resident_pages = 0;
+  file >> virtual_pages >> resident_pages;
+  return resident_pages * sysconf(_SC_PAGESIZE);
+}
+
+int64_t parse_bytes(const std::string& text) {
+  double value = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  const std::string unit(rest, end);
+  const std::string units = "KMGT";
+  const std::size_t power = unit.empty() ? 0 : units.find(unit) + 1;
+  if (error != std::errc() || (!unit.empty() && (unit.size() != 1 || power == 0)) || !(value >= 0) ||
+      value * std::pow(1024.0, static_cast<double>(power)) > 1e18)
+    fail_usage("memory {}: should be a size such as 8G or 500M; 0: no limit", text);
+  return static_cast<int64_t>(value * std::pow(1024.0, static_cast<double>(power)));
+}
+
+}  // namespace retort

@@ -1,0 +1,73 @@
+// Frames under a budget of memory: all of them held, or streamed from their files in every pass.
+#pragma once
+
+#include <future>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kmeans/kmeans.h"
+
+namespace retort {
+
+// All rows of a source, copied into memory.
+class HeldFrames : public FrameSource {
+ public:
+  explicit HeldFrames(const FrameSource& source);
+
+  int64_t frames() const override { return rows_.rows(); }
+  int64_t dim() const override { return rows_.columns(); }
+  void read_rows(int64_t first, int64_t count, float* out) const override;
+  std::string row_name(int64_t row) const override { return source_.row_name(row); }
+  int64_t bytes_read() const override { return source_.bytes_read(); }
+
+ private:
+  const FrameSource& source_;
+  Matrix rows_;
+};
+
+// A source read ahead of its use: while a pass works on one block of rows, the next one is read into a second
+// buffer, and the first one again after the last. Rows of other blocks are read from the source by
+// themselves.
+class StreamedFrames : public FrameSource {
+ public:
+  // Keeps a reference; holds two blocks of `block_rows` rows.
+  StreamedFrames(const FrameSource& source, int64_t block_rows);
+
+  int64_t frames() const override { return source_.frames(); }
+  int64_t dim() const override { return source_.dim(); }
+  void read_rows(int64_t first, int64_t count, float* out) const override;
+  std::string row_name(int64_t row) const override { return source_.row_name(row); }
+  int64_t bytes_read() const override { return source_.bytes_read(); }
+  int64_t chunk_rows() const override { return block_rows_; }
+  void begin_chunk(int64_t first) const override;
+
+ private:
+  struct Block {
+    int64_t index = -1;
+    std::vector<float> rows;
+  };
+
+  void load(Block& block) const;
+
+  const FrameSource& source_;
+  const int64_t block_rows_;
+  mutable Block current_, next_;
+  mutable std::future<void> loading_;  // of next_; last, so that it ends before the blocks do
+};
+
+// The source to make passes over within options.memory: `source` itself where that is 0, else frames held or
+// streamed. Where even that leaves no room for bounds, it makes the options exhaustive. Throws an Error that
+// says how much is needed at least. `options.engine` is resolved.
+std::unique_ptr<FrameSource> fit_in_memory(const FrameSource& source, KmeansOptions& options);
+
+// Throws an Error where options.memory is too little to hold as many frames.
+void require_memory_for(int64_t frames, int64_t dim, const KmeansOptions& options);
+
+// Bytes in this process's memory now.
+int64_t resident_bytes();
+
+// "8G", "500M", "64K" or a number of bytes; a usage Error for anything else.
+int64_t parse_bytes(const std::string& text);
+
+}  // namespace retort
