@@ -37,14 +37,12 @@ const float* StoreFrames::rows_in_place(int64_t first, int64_t count) const {
   return rows;
 }
 
-// A read of a few rows maps the pages around them too; after some of these the whole files are forgotten.
+// Reading a row maps pages around it too, as many as the kernel sees fit.
 void StoreFrames::forget_what_was_read(int64_t first, int64_t count) const {
-  constexpr int64_t small = int64_t{1} << 18;
-  constexpr int64_t most_small_reads = 128;
-  if (count * store_.bytes_per_row() >= small)
-    store_.forget_rows(first, count);
-  else if (++small_reads_ % most_small_reads == 0)
-    store_.forget_rows(0, frames());
+  constexpr int64_t around_bytes = int64_t{2} << 20;
+  const int64_t around = around_bytes / store_.bytes_per_row() + 1;
+  const int64_t begin = std::max<int64_t>(first - around, 0);
+  store_.forget_rows(begin, std::min(first + count + around, frames()) - begin);
 }
 
 std::string StoreFrames::row_name(int64_t row) const {

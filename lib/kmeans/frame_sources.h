@@ -32,7 +32,6 @@ class StoreFrames : public FrameSource {
   const FrameStore& store_;
   const bool frugal_;
   mutable std::atomic<int64_t> bytes_read_ = 0;
-  mutable std::atomic<int64_t> small_reads_ = 0;
 };
 
 // Frames of utterances, kept in memory in the order they were added.

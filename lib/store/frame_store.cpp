@@ -38,6 +38,17 @@ std::vector<StoredUtterance> plain_utterances(const std::filesystem::path& file,
   return utterances;
 }
 
+// Piece by piece, so that the file does not stay in this process's memory.
+void add_values(const NpyFile& file, Hasher& hasher) {
+  constexpr std::size_t piece = std::size_t{16} << 20;
+  const std::size_t bytes = static_cast<std::size_t>(file.header().count()) * file.header().item_size();
+  for (std::size_t begin = 0; begin < bytes; begin += piece) {
+    const std::size_t here = std::min(piece, bytes - begin);
+    hasher.add(file.data() + begin, here);
+    file.forget(0, begin + here);
+  }
+}
+
 }  // namespace
 
 Json FrameOrigin::to_json() const {
@@ -149,10 +160,7 @@ std::string FrameStore::hash() const {
   for (const StoredUtterance& utterance : utterances_)
     hasher.add(fmt::format("{}\n{}\n{}\n", utterance.id, utterance.frames, utterance.hash));
   // A plain array has no hashes of its own.
-  if (!utterances_.empty() && utterances_.front().hash.empty())
-    hasher.add(parts_.front()->rows->data(),
-               static_cast<std::size_t>(parts_.front()->rows->header().count()) *
-                   parts_.front()->rows->header().item_size());
+  if (!utterances_.empty() && utterances_.front().hash.empty()) add_values(*parts_.front()->rows, hasher);
   return hasher.hex();
 }
 

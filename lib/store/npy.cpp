@@ -195,7 +195,7 @@ void NpyFile::read_rows(int64_t first, int64_t count, float* out) const {
 void NpyFile::forget_rows(int64_t first, int64_t count) const {
   if (header_.fortran_order) return;
   const auto width = static_cast<std::size_t>(columns()) * header_.item_size();
-  file_.forget(data() + static_cast<std::size_t>(first) * width, static_cast<std::size_t>(count) * width);
+  forget(static_cast<std::size_t>(first) * width, static_cast<std::size_t>(count) * width);
 }
 
 Matrix read_npy_matrix(const std::filesystem::path& path) {

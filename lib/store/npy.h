@@ -39,7 +39,8 @@ class NpyFile {
   int64_t columns() const;  // 1 for a vector
   const std::byte* data() const { return file_.data() + header_.data_offset; }
   void read_rows(int64_t first, int64_t count, float* out) const;
-  // Gives back the memory of rows that lie together; they can be read again.
+  // Gives back the memory of some bytes of the values, or of rows; they can be read again.
+  void forget(std::size_t offset, std::size_t bytes) const { file_.forget(data() + offset, bytes); }
   void forget_rows(int64_t first, int64_t count) const;
 
  private:
