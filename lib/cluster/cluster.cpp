@@ -10,6 +10,7 @@
 #include "corpus/corpus.h"
 #include "encoder/audio_frames.h"
 #include "kernels/cpu_path.h"
+#include "kmeans/frame_memory.h"
 #include "kmeans/frame_sources.h"
 #include "store/kaldi_table.h"
 
@@ -72,6 +73,13 @@ Json cluster_store(const ClusterOptions& options) {
   return cluster_and_write(options, source, input, job);
 }
 
+// No fewer than there will be.
+int64_t expected_frames(const Corpus& corpus, int hop) {
+  int64_t frames = 0;
+  for (const Utterance& utterance : corpus.utterances()) frames += utterance.model_samples() / hop + 1;
+  return frames;
+}
+
 Json cluster_audio(const ClusterOptions& options) {
   refuse_steps(options, "audio");
   EncoderOptions encoder_options = options.encoder;
@@ -86,13 +94,27 @@ Json cluster_audio(const ClusterOptions& options) {
   const Json job = job_of(options, input);
   if (is_done(options, job)) return report_on_disk(options.output);
 
-  GatheredFrames frames(encoder->outputs().front().dim);
-  BadItems bad("cluster", options.max_bad);
-  for_each_encoded(
-      corpus, {0, corpus.size()}, *encoder, encoder_options.threads, "encode", bad,
-      [&](EncodedUtterance utterance) { frames.add(utterance.utterance->id, utterance.outputs.front()); });
-  bad.judge(corpus.size());
-  return cluster_and_write(options, frames, input, job);
+  const int64_t dim = encoder->outputs().front().dim;
+  const int64_t expected = expected_frames(corpus, input.origin.hop);
+  const int64_t wanted = training_frames(expected, options.kmeans);
+  require_memory_for(wanted, dim, options.kmeans);
+  const auto encode = [&](auto& frames) {
+    BadItems bad("cluster", options.max_bad);
+    for_each_encoded(
+        corpus, {0, corpus.size()}, *encoder, encoder_options.threads, "encode", bad,
+        [&](EncodedUtterance utterance) { frames.add(utterance.utterance->id, utterance.outputs.front()); });
+    bad.judge(corpus.size());
+  };
+  if (wanted == expected) {
+    GatheredFrames frames(dim, expected);
+    encode(frames);
+    return cluster_and_write(options, frames, input, job);
+  }
+  ReservoirFrames sample(dim, wanted, options.kmeans.seed);
+  encode(sample);
+  sample.finish();
+  log_info("cluster", "training on {} of {} frames", sample.frames(), sample.frames_seen());
+  return cluster_and_write(options, sample, input, job);
 }
 
 }  // namespace

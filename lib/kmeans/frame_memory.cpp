@@ -101,6 +101,10 @@ void StreamedFrames::read_rows(int64_t first, int64_t count, float* out) const {
 
 std::unique_ptr<FrameSource> fit_in_memory(const FrameSource& source, KmeansOptions& options) {
   if (options.memory == 0) return std::make_unique<SameFrames>(source);
+  if (source.in_memory()) {
+    require_memory_for(0, source.dim(), options);
+    return std::make_unique<SameFrames>(source);
+  }
   const int64_t row_bytes = source.dim() * static_cast<int64_t>(sizeof(float));
   const int64_t all = source.frames() * row_bytes;
   const auto left_for_frames = [&] {
@@ -123,8 +127,8 @@ void require_memory_for(int64_t frames, int64_t dim, const KmeansOptions& option
   if (options.memory == 0) return;
   const int64_t needed = resident_bytes() + bytes_beside_frames(frames, dim, options) + frames * dim * 4;
   if (needed > options.memory)
-    fail("--memory: {} is too little for {} frames and {} clusters; {} are needed",
-         in_mebibytes(options.memory), frames, options.clusters, in_mebibytes(needed));
+    fail("--memory: {} is too little to hold {} frames; {} are needed, or fewer frames (points per centroid)",
+         in_mebibytes(options.memory), frames, in_mebibytes(needed));
 }
 
 int64_t resident_bytes() {

@@ -13,6 +13,14 @@ std::string frame_name(const std::string& id, int64_t frame) {
   return fmt::format("{} frame {}", id, frame);
 }
 
+// By the first rows of utterances.
+std::string frame_name(const std::vector<std::pair<std::string, int64_t>>& begins, int64_t row) {
+  const auto after =
+      std::upper_bound(begins.begin(), begins.end(), row,
+                       [](int64_t wanted, const auto& begin) { return wanted < begin.second; });
+  return frame_name((after - 1)->first, row - (after - 1)->second);
+}
+
 }  // namespace
 
 StoreFrames::StoreFrames(const FrameStore& store, bool frugal) : store_(store), frugal_(frugal) {
@@ -64,10 +72,39 @@ void GatheredFrames::read_rows(int64_t first, int64_t count, float* out) const {
 }
 
 std::string GatheredFrames::row_name(int64_t row) const {
-  const auto after =
-      std::upper_bound(begins_.begin(), begins_.end(), row,
-                       [](int64_t wanted, const auto& begin) { return wanted < begin.second; });
-  return frame_name((after - 1)->first, row - (after - 1)->second);
+  return frame_name(begins_, row);
+}
+
+ReservoirFrames::ReservoirFrames(int64_t dim, int64_t wanted, uint64_t seed)
+    : rows_(wanted, dim), seed_(seed) {}
+
+void ReservoirFrames::add(const std::string& id, const Matrix& frames) {
+  begins_.emplace_back(id, seen_);
+  for (int64_t i = 0; i < frames.rows(); ++i, ++seen_) {
+    Slot slot{training_key(seed_, seen_), seen_, std::ssize(slots_)};
+    if (slot.place == rows_.rows()) {
+      if (slots_.front() < slot) continue;
+      std::pop_heap(slots_.begin(), slots_.end());
+      slot.place = slots_.back().place;
+      slots_.pop_back();
+    }
+    std::copy_n(frames.row(i).data(), dim(), rows_.row(slot.place).data());
+    slots_.push_back(slot);
+    std::push_heap(slots_.begin(), slots_.end());
+  }
+}
+
+void ReservoirFrames::finish() {
+  std::sort(slots_.begin(), slots_.end(), [](const Slot& a, const Slot& b) { return a.row < b.row; });
+}
+
+void ReservoirFrames::read_rows(int64_t first, int64_t count, float* out) const {
+  for (int64_t i = 0; i < count; ++i)
+    std::copy_n(rows_.row(slots_[static_cast<std::size_t>(first + i)].place).data(), dim(), out + i * dim());
+}
+
+std::string ReservoirFrames::row_name(int64_t row) const {
+  return frame_name(begins_, slots_[static_cast<std::size_t>(row)].row);
 }
 
 SampledFrames::SampledFrames(const FrameSource& source, std::vector<int64_t> rows)

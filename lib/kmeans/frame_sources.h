@@ -37,7 +37,10 @@ class StoreFrames : public FrameSource {
 // Frames of utterances, kept in memory in the order they were added.
 class GatheredFrames : public FrameSource {
  public:
-  explicit GatheredFrames(int64_t dim) : dim_(dim) {}
+  // `expected`: about how many frames will come.
+  explicit GatheredFrames(int64_t dim, int64_t expected = 0) : dim_(dim) {
+    values_.reserve(static_cast<std::size_t>(expected * dim));
+  }
   void add(const std::string& id, const Matrix& frames);
 
   int64_t frames() const override { return static_cast<int64_t>(values_.size()) / dim_; }
@@ -45,11 +48,44 @@ class GatheredFrames : public FrameSource {
   void read_rows(int64_t first, int64_t count, float* out) const override;
   const float* rows_in_place(int64_t first, int64_t) const override { return values_.data() + first * dim_; }
   std::string row_name(int64_t row) const override;
+  bool in_memory() const override { return true; }
 
  private:
   int64_t dim_;
   std::vector<float> values_;
   std::vector<std::pair<std::string, int64_t>> begins_;  // id and first row of each utterance
+};
+
+// A sample of the frames of utterances, drawn while they come by: the rows that sample_training_rows would
+// draw of all of them, in their order.
+class ReservoirFrames : public FrameSource {
+ public:
+  ReservoirFrames(int64_t dim, int64_t wanted, uint64_t seed);
+  void add(const std::string& id, const Matrix& frames);
+  // To be called once, after the last utterance.
+  void finish();
+
+  int64_t frames() const override { return std::ssize(slots_); }
+  int64_t dim() const override { return rows_.columns(); }
+  void read_rows(int64_t first, int64_t count, float* out) const override;
+  std::string row_name(int64_t row) const override;
+  bool in_memory() const override { return true; }
+  int64_t frames_seen() const { return seen_; }
+
+ private:
+  // Where a drawn frame is held, and where it comes from. While frames come by, the slots are a heap.
+  struct Slot {
+    uint64_t key;
+    int64_t row;    // among all frames
+    int64_t place;  // row of rows_
+    bool operator<(const Slot& other) const { return key < other.key; }
+  };
+
+  Matrix rows_;
+  uint64_t seed_;
+  std::vector<Slot> slots_;
+  std::vector<std::pair<std::string, int64_t>> begins_;  // id and first row of each utterance
+  int64_t seen_ = 0;
 };
 
 // Chosen rows of a source, copied into memory.
@@ -121,6 +157,7 @@ class NormalisedFrames : public FrameSource {
     norm_.apply(out, count, dim());
   }
   std::string row_name(int64_t row) const override { return source_.row_name(row); }
+  bool in_memory() const override { return source_.in_memory(); }
   int64_t bytes_read() const override { return source_.bytes_read(); }
 
  private:

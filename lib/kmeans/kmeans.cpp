@@ -91,7 +91,7 @@ KmeansResult run_kmeans(const FrameSource& source, const KmeansOptions& options)
   }
   log_info("kmeans", "training on {} of {} frames", wanted, source.frames());
   require_memory_for(wanted, source.dim(), resolved);
-  const SampledFrames sample(source, sample_rows(source.frames(), wanted, resolved.seed));
+  const SampledFrames sample(source, sample_training_rows(source.frames(), wanted, resolved.seed));
   return cluster_frames(sample, resolved);
 }
 
@@ -99,7 +99,7 @@ std::unique_ptr<FrameSource> select_training_frames(const FrameSource& source, c
   check_source(source, options);
   const int64_t wanted = training_frames(source.frames(), options);
   if (wanted == source.frames()) return std::make_unique<RangeOfFrames>(source, 0, wanted);
-  return std::make_unique<PickedFrames>(source, sample_rows(source.frames(), wanted, options.seed));
+  return std::make_unique<PickedFrames>(source, sample_training_rows(source.frames(), wanted, options.seed));
 }
 
 int64_t training_frames(int64_t frames, const KmeansOptions& options) {

@@ -32,6 +32,8 @@ class FrameSource {
   // A pass takes this many rows at a time, and says so before it reads them, from one thread alone.
   virtual int64_t chunk_rows() const { return int64_t{1} << 16; }
   virtual void begin_chunk(int64_t /*first*/) const {}
+  // Whether the rows are in this process's memory already.
+  virtual bool in_memory() const { return false; }
   // Bytes read from files so far.
   virtual int64_t bytes_read() const { return 0; }
 };

@@ -1,6 +1,7 @@
 #include "kmeans/kmeans_init.h"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <numeric>
 #include <string>
@@ -18,7 +19,7 @@ namespace retort {
 namespace {
 
 // Streams of random numbers that must not be the same.
-enum SeedPurpose : uint64_t { seed_of_sample = 1, seed_of_init = 2 };
+enum SeedPurpose : uint64_t { seed_of_sample = 1, seed_of_init = 2, seed_of_training = 3 };
 
 // Collects frames that differ from each other in at least one bit.
 class DistinctRows {
@@ -140,6 +141,28 @@ std::vector<int64_t> sample_rows(int64_t total, int64_t count, uint64_t seed) {
     rows.push_back(row);
     --count;
   }
+  return rows;
+}
+
+uint64_t training_key(uint64_t seed, int64_t row) {
+  return mix_seed({seed, seed_of_training, static_cast<uint64_t>(row)});
+}
+
+std::vector<int64_t> sample_training_rows(int64_t total, int64_t count, uint64_t seed) {
+  std::vector<std::pair<uint64_t, int64_t>> lowest;  // a heap, the highest key first
+  for (int64_t row = 0; row < total; ++row) {
+    const std::pair<uint64_t, int64_t> candidate{training_key(seed, row), row};
+    if (std::ssize(lowest) == count) {
+      if (count == 0 || lowest.front() < candidate) continue;
+      std::pop_heap(lowest.begin(), lowest.end());
+      lowest.pop_back();
+    }
+    lowest.push_back(candidate);
+    std::push_heap(lowest.begin(), lowest.end());
+  }
+  std::vector<int64_t> rows;
+  for (const auto& [key, row] : lowest) rows.push_back(row);
+  std::sort(rows.begin(), rows.end());
   return rows;
 }
 

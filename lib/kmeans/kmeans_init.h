@@ -16,6 +16,13 @@ inline constexpr int64_t kmeanspp_frames_per_cluster = 32;
 // sampling).
 std::vector<int64_t> sample_rows(int64_t total, int64_t count, uint64_t seed);
 
+// The order in which frames are drawn for training: those with the lowest keys are, whatever their number and
+// in whichever order they come by.
+uint64_t training_key(uint64_t seed, int64_t row);
+
+// The `count` rows of [0, total) with the lowest keys, ascending.
+std::vector<int64_t> sample_training_rows(int64_t total, int64_t count, uint64_t seed);
+
 // Copies rows (ascending indices) into memory; an Error names a row that is not finite.
 Matrix gather_rows(const FrameSource& source, const std::vector<int64_t>& rows);
 

@@ -261,6 +261,30 @@ TEST_CASE("normalised frames have length one, or no mean and unit variance", "[k
   CHECK(FeatureNorm::from_json(meanvar.to_json(), "here") == meanvar);
 }
 
+TEST_CASE("a reservoir holds the sample that would be drawn of all frames", "[kmeans]") {
+  const Matrix frames = random_matrix(700, 2, 18);
+  for (const int64_t wanted : {1, 90, 700}) {
+    ReservoirFrames reservoir(2, wanted, 5);
+    for (int64_t first = 0; first < 700; first += 70) {
+      Matrix some(70, 2);
+      std::copy_n(frames.row(first).data(), 140, some.data());
+      reservoir.add(std::to_string(first), some);
+    }
+    reservoir.finish();
+    const std::vector<int64_t> rows = sample_training_rows(700, wanted, 5);
+    REQUIRE(reservoir.frames() == wanted);
+    REQUIRE(std::is_sorted(rows.begin(), rows.end()));
+    REQUIRE(std::set<int64_t>(rows.begin(), rows.end()).size() == static_cast<size_t>(wanted));
+    for (int64_t i = 0; i < wanted; ++i) {
+      float row[2];
+      reservoir.read_rows(i, 1, row);
+      const int64_t drawn = rows[static_cast<size_t>(i)];
+      CHECK(std::equal(row, row + 2, frames.row(drawn).data()));
+      CHECK(reservoir.row_name(i) == fmt::format("{} frame {}", drawn / 70 * 70, drawn % 70));
+    }
+  }
+}
+
 TEST_CASE("impossible jobs are refused in words", "[kmeans]") {
   const Matrix frames = random_matrix(10, 2, 7);
   CHECK_THROWS_WITH(run_kmeans(as_source(frames), small_job(11)),

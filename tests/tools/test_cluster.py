@@ -141,6 +141,19 @@ class ClusterTest(ToolTest):
         self.fails(2, "one start", *job, "--step", "update", "--starts", 2)
         self.fails(2, "frame store first", "retort-cluster", "-k", 3, "--model", "mfcc", "a.wav", "-o", "x", "--step", "update")
 
+    def test_a_budget_of_memory_changes_no_byte(self):
+        values = [(math.sin(i * 0.37) + j * math.cos(i * 1.7)) for i in range(20000) for j in range(64)]
+        write_npy(self.folder / "many.npy", [values[i:i + 64] for i in range(0, len(values), 64)])
+        job = ["retort-cluster", "-k", 8, "many.npy", "--iterations", 3]
+        self.succeeds(*job, "-o", "mapped")
+        self.succeeds(*job, "-o", "held", "--memory", "1G")
+        error = self.fails(1, "--memory: 1 MiB is too little", *job, "-o", "x", "--memory", "1M").err
+        least = int(error.split("at least ")[1].split(" MiB")[0])
+        self.assertIn("are streamed in blocks", self.succeeds(*job, "-o", "streamed", "--memory", f"{least + 1}M").err)
+        self.assertEqual(self.bytes_of("held"), self.bytes_of("mapped"))
+        self.assertEqual(self.bytes_of("streamed"), self.bytes_of("mapped"))
+        self.fails(2, "memory much", *job, "-o", "x", "--memory", "much")
+
     def test_wrong_input(self):
         self.fails(1, "120 frames are too few for 121 clusters", "retort-cluster", "-k", 121, "x.npy", "-o", "cb")
         write_npy(self.folder / "same.npy", [(1, 2)] * 50)
@@ -198,6 +211,14 @@ class LabelTest(ToolTest):
         self.fails(1, "dimension 39, these have 13", "retort-label", "--codebook", "cb", "plain", "-o", "x")
         self.fails(1, "layer mfcc, these have fbank", "retort-cluster", "-k", 4, "fbank", "--init", "cb", "-o", "x")
         self.leaves_nothing("x")
+
+    def test_straight_from_audio_or_from_its_features(self):
+        self.succeeds("retort-extract", "--model", "mfcc", "corpus.jsonl", "-o", "mfcc")
+        for name, options in (("all", []), ("some", ["--points-per-centroid", 7])):
+            self.succeeds("retort-cluster", "-k", 6, "mfcc", "-o", f"{name}-stored", *options)
+            self.succeeds("retort-cluster", "-k", 6, "--model", "mfcc", "corpus.jsonl", "-o", f"{name}-heard", *options)
+            self.assertEqual(self.bytes_of(f"{name}-stored")["centroids.npy"], self.bytes_of(f"{name}-heard")["centroids.npy"])
+        self.fails(1, "is too little to hold", "retort-cluster", "-k", 6, "--model", "mfcc", "corpus.jsonl", "-o", "x", "--memory", "1M")
 
     def test_a_shard_of_the_features_is_missing(self):
         self.succeeds("retort-extract", "--model", "mfcc", "corpus.jsonl", "-o", "half", "--shard", "0/2")
