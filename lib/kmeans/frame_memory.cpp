@@ -19,22 +19,6 @@ constexpr int64_t least_block_rows = 4096;
 constexpr int64_t most_block_rows = 65536;
 constexpr int64_t most_block_bytes = int64_t{128} << 20;
 
-// A source under the name of another.
-class SameFrames : public FrameSource {
- public:
-  explicit SameFrames(const FrameSource& source) : source_(source) {}
-  int64_t frames() const override { return source_.frames(); }
-  int64_t dim() const override { return source_.dim(); }
-  void read_rows(int64_t first, int64_t count, float* out) const override {
-    source_.read_rows(first, count, out);
-  }
-  std::string row_name(int64_t row) const override { return source_.row_name(row); }
-  int64_t bytes_read() const override { return source_.bytes_read(); }
-
- private:
-  const FrameSource& source_;
-};
-
 std::string in_mebibytes(int64_t bytes) {
   return fmt::format("{} MiB", (bytes + (1 << 20) - 1) >> 20);
 }
@@ -56,7 +40,8 @@ int64_t bytes_beside_frames(int64_t frames, int64_t dim, const KmeansOptions& op
 
 }  // namespace
 
-HeldFrames::HeldFrames(const FrameSource& source) : source_(source), rows_(source.frames(), source.dim()) {
+HeldFrames::HeldFrames(const FrameSource& source)
+    : ForwardedFrames(source), rows_(source.frames(), source.dim()) {
   constexpr int64_t block = 2048;
   for (int64_t first = 0; first < frames(); first += block)
     source.read_rows(first, std::min(block, frames() - first), rows_.row(first).data());
@@ -67,7 +52,7 @@ void HeldFrames::read_rows(int64_t first, int64_t count, float* out) const {
 }
 
 StreamedFrames::StreamedFrames(const FrameSource& source, int64_t block_rows)
-    : source_(source), block_rows_(std::min(block_rows, source.frames())) {
+    : ForwardedFrames(source), block_rows_(std::min(block_rows, source.frames())) {
   for (Block* block : {&current_, &next_}) block->rows.resize(static_cast<std::size_t>(block_rows_ * dim()));
 }
 
@@ -90,20 +75,24 @@ void StreamedFrames::load(Block& block) const {
   source_.read_rows(first, std::min(block_rows_, frames() - first), block.rows.data());
 }
 
-void StreamedFrames::read_rows(int64_t first, int64_t count, float* out) const {
+const float* StreamedFrames::rows_in_place(int64_t first, int64_t count) const {
   const int64_t begin = current_.index * block_rows_;
   const bool held = current_.index >= 0 && first >= begin && first + count <= begin + block_rows_;
-  if (held)
-    std::copy_n(current_.rows.data() + (first - begin) * dim(), count * dim(), out);
+  return held ? current_.rows.data() + (first - begin) * dim() : nullptr;
+}
+
+void StreamedFrames::read_rows(int64_t first, int64_t count, float* out) const {
+  if (const float* rows = rows_in_place(first, count))
+    std::copy_n(rows, count * dim(), out);
   else
     source_.read_rows(first, count, out);
 }
 
 std::unique_ptr<FrameSource> fit_in_memory(const FrameSource& source, KmeansOptions& options) {
-  if (options.memory == 0) return std::make_unique<SameFrames>(source);
+  if (options.memory == 0) return std::make_unique<ForwardedFrames>(source);
   if (source.in_memory()) {
     require_memory_for(0, source.dim(), options);
-    return std::make_unique<SameFrames>(source);
+    return std::make_unique<ForwardedFrames>(source);
   }
   const int64_t row_bytes = source.dim() * static_cast<int64_t>(sizeof(float));
   const int64_t all = source.frames() * row_bytes;

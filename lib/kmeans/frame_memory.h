@@ -6,39 +6,32 @@
 #include <string>
 #include <vector>
 
-#include "kmeans/kmeans.h"
+#include "kmeans/frame_sources.h"
 
 namespace retort {
 
 // All rows of a source, copied into memory.
-class HeldFrames : public FrameSource {
+class HeldFrames : public ForwardedFrames {
  public:
   explicit HeldFrames(const FrameSource& source);
 
-  int64_t frames() const override { return rows_.rows(); }
-  int64_t dim() const override { return rows_.columns(); }
   void read_rows(int64_t first, int64_t count, float* out) const override;
-  std::string row_name(int64_t row) const override { return source_.row_name(row); }
-  int64_t bytes_read() const override { return source_.bytes_read(); }
+  const float* rows_in_place(int64_t first, int64_t) const override { return rows_.row(first).data(); }
 
  private:
-  const FrameSource& source_;
   Matrix rows_;
 };
 
 // A source read ahead of its use: while a pass works on one block of rows, the next one is read into a second
 // buffer, and the first one again after the last. Rows of other blocks are read from the source by
 // themselves.
-class StreamedFrames : public FrameSource {
+class StreamedFrames : public ForwardedFrames {
  public:
-  // Keeps a reference; holds two blocks of `block_rows` rows.
+  // Holds two blocks of `block_rows` rows.
   StreamedFrames(const FrameSource& source, int64_t block_rows);
 
-  int64_t frames() const override { return source_.frames(); }
-  int64_t dim() const override { return source_.dim(); }
   void read_rows(int64_t first, int64_t count, float* out) const override;
-  std::string row_name(int64_t row) const override { return source_.row_name(row); }
-  int64_t bytes_read() const override { return source_.bytes_read(); }
+  const float* rows_in_place(int64_t first, int64_t count) const override;
   int64_t chunk_rows() const override { return block_rows_; }
   void begin_chunk(int64_t first) const override;
 
@@ -50,7 +43,6 @@ class StreamedFrames : public FrameSource {
 
   void load(Block& block) const;
 
-  const FrameSource& source_;
   const int64_t block_rows_;
   mutable Block current_, next_;
   mutable std::future<void> loading_;  // of next_; last, so that it ends before the blocks do

@@ -13,6 +13,28 @@
 
 namespace retort {
 
+// Another source, read as it is; what shows its rows differently derives from this.
+class ForwardedFrames : public FrameSource {
+ public:
+  // Keeps a reference.
+  explicit ForwardedFrames(const FrameSource& source) : source_(source) {}
+
+  int64_t frames() const override { return source_.frames(); }
+  int64_t dim() const override { return source_.dim(); }
+  void read_rows(int64_t first, int64_t count, float* out) const override {
+    source_.read_rows(first, count, out);
+  }
+  const float* rows_in_place(int64_t first, int64_t count) const override {
+    return source_.rows_in_place(first, count);
+  }
+  std::string row_name(int64_t row) const override { return source_.row_name(row); }
+  bool in_memory() const override { return source_.in_memory(); }
+  int64_t bytes_read() const override { return source_.bytes_read(); }
+
+ protected:
+  const FrameSource& source_;
+};
+
 // All rows of a feature store, read as they are asked for.
 class StoreFrames : public FrameSource {
  public:
@@ -107,61 +129,57 @@ class SampledFrames : public FrameSource {
 };
 
 // The frames [first, first + frames()) of a source, which it refers to.
-class RangeOfFrames : public FrameSource {
+class RangeOfFrames : public ForwardedFrames {
  public:
   RangeOfFrames(const FrameSource& source, int64_t first, int64_t count)
-      : source_(source), first_(first), count_(count) {}
+      : ForwardedFrames(source), first_(first), count_(count) {}
 
   int64_t frames() const override { return count_; }
-  int64_t dim() const override { return source_.dim(); }
   void read_rows(int64_t first, int64_t count, float* out) const override {
     source_.read_rows(first_ + first, count, out);
   }
+  const float* rows_in_place(int64_t first, int64_t count) const override {
+    return source_.rows_in_place(first_ + first, count);
+  }
   std::string row_name(int64_t row) const override { return source_.row_name(first_ + row); }
-  int64_t bytes_read() const override { return source_.bytes_read(); }
 
  private:
-  const FrameSource& source_;
   int64_t first_;
   int64_t count_;
 };
 
 // Chosen rows of a source, read where they are.
-class PickedFrames : public FrameSource {
+class PickedFrames : public ForwardedFrames {
  public:
-  // Keeps a reference; `rows` in ascending order.
+  // `rows` in ascending order.
   PickedFrames(const FrameSource& source, std::vector<int64_t> rows)
-      : source_(source), rows_(std::move(rows)) {}
+      : ForwardedFrames(source), rows_(std::move(rows)) {}
 
   int64_t frames() const override { return std::ssize(rows_); }
-  int64_t dim() const override { return source_.dim(); }
   void read_rows(int64_t first, int64_t count, float* out) const override;
+  const float* rows_in_place(int64_t, int64_t) const override { return nullptr; }
   std::string row_name(int64_t row) const override;
-  int64_t bytes_read() const override { return source_.bytes_read(); }
 
  private:
-  const FrameSource& source_;
   std::vector<int64_t> rows_;
 };
 
 // The rows of a source, normalised as they are read.
-class NormalisedFrames : public FrameSource {
+class NormalisedFrames : public ForwardedFrames {
  public:
   // Keeps references.
-  NormalisedFrames(const FrameSource& source, const FeatureNorm& norm) : source_(source), norm_(norm) {}
+  NormalisedFrames(const FrameSource& source, const FeatureNorm& norm)
+      : ForwardedFrames(source), norm_(norm) {}
 
-  int64_t frames() const override { return source_.frames(); }
-  int64_t dim() const override { return source_.dim(); }
   void read_rows(int64_t first, int64_t count, float* out) const override {
     source_.read_rows(first, count, out);
     norm_.apply(out, count, dim());
   }
-  std::string row_name(int64_t row) const override { return source_.row_name(row); }
-  bool in_memory() const override { return source_.in_memory(); }
-  int64_t bytes_read() const override { return source_.bytes_read(); }
+  const float* rows_in_place(int64_t first, int64_t count) const override {
+    return norm_.none() ? source_.rows_in_place(first, count) : nullptr;
+  }
 
  private:
-  const FrameSource& source_;
   const FeatureNorm& norm_;
 };
 

@@ -41,6 +41,14 @@ class StartFile {
   TemporaryFolder folder_;
 };
 
+// Frames that are said not to be in memory.
+class FramesOfFile : public ForwardedFrames {
+ public:
+  using ForwardedFrames::ForwardedFrames;
+  bool in_memory() const override { return false; }
+  const float* rows_in_place(int64_t, int64_t) const override { return nullptr; }
+};
+
 double mean_squared_distance(const Matrix& frames, const Matrix& centroids) {
   double sum = 0;
   for (int64_t i = 0; i < frames.rows(); ++i) {
@@ -309,7 +317,8 @@ TEST_CASE("impossible jobs are refused in words", "[kmeans]") {
 
 TEST_CASE("streamed and held frames make the centroids that mapped ones make", "[kmeans]") {
   const Matrix frames = random_matrix(30000, 16, 12);
-  const GatheredFrames source = as_source(frames);
+  const GatheredFrames gathered = as_source(frames);
+  const FramesOfFile source(gathered);
   const KmeansOptions options = small_job(9);
   const KmeansResult expected = run_kmeans(source, options);
   CHECK(values_of(run_kmeans(StreamedFrames(source, 8192), options).centroids) ==
@@ -341,7 +350,8 @@ TEST_CASE("streamed rows are those of the source, in any order and from several 
 }
 
 TEST_CASE("a budget of memory decides, and says what would do", "[kmeans]") {
-  const GatheredFrames source = as_source(random_matrix(100000, 64, 15));  // 25 MB
+  const GatheredFrames gathered = as_source(random_matrix(100000, 64, 15));  // 25 MB
+  const FramesOfFile source(gathered);
   KmeansOptions options = small_job(4);
   CHECK(parse_bytes("64K") == 65536);
   CHECK(parse_bytes("1.5G") == int64_t{3} << 29);
@@ -355,7 +365,7 @@ TEST_CASE("a budget of memory decides, and says what would do", "[kmeans]") {
   CHECK_THROWS_WITH(fit_in_memory(source, options),
                     Catch::Contains("1 MiB is too little") && Catch::Contains("at least "));
   options.points_per_centroid = 100;
-  CHECK_THROWS_WITH(run_kmeans(source, options), Catch::Contains("too little for 400 frames"));
+  CHECK_THROWS_WITH(run_kmeans(source, options), Catch::Contains("too little to hold 400 frames"));
 }
 
 TEST_CASE("parts of the frames learn together what one pass learns, to the last bit", "[kmeans]") {
