@@ -35,7 +35,9 @@ int64_t bytes_beside_frames(int64_t frames, int64_t dim, const KmeansOptions& op
   const int64_t centroids = options.clusters * dim * 64;
   const int64_t sample = options.init == "kmeans++" ? kmeanspp_frames_per_cluster : 2;
   const int64_t sampled = std::min(frames, sample * options.clusters) * dim * 4;
-  return std::max(centroids, sampled) + frames * 4 + (int64_t{16} << 20) + bytes_of_bounds(frames, options);
+  const int64_t copied = options.engine == "faiss" ? frames * dim * 4 : 0;
+  return copied + std::max(centroids, sampled) + frames * 4 + (int64_t{16} << 20) +
+         bytes_of_bounds(frames, options);
 }
 
 }  // namespace
