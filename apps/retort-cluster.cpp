@@ -43,8 +43,7 @@ int main(int argc, char** argv) {
   tool.option("--memory", memory,
               "Stay within this much memory (8G, 500M): stream what does not fit; 0: no limit");
   tool.option("--step", options.step,
-              "Do one step of a job over many machines: update, or assign (of one --shard)")
-      ->check(CLI::IsMember({"update", "assign"}));
+              "Do one step of a job over many machines: update, or assign (of one --shard)");
   tool.shard(options.shard);
   tool.seed(options.kmeans.seed);
   tool.device(options.kmeans.device);

@@ -203,7 +203,8 @@ const float* FrameStore::rows_in_place(int64_t first, int64_t count) const {
 }
 
 int64_t FrameStore::bytes_per_row() const {
-  return parts_.empty() ? 0 : info_.dim * static_cast<int64_t>(parts_.front()->rows->header().item_size());
+  if (parts_.empty()) return 0;
+  return part_columns(info_) * static_cast<int64_t>(parts_.front()->rows->header().item_size());
 }
 
 void FrameStore::forget_rows(int64_t first, int64_t count) const {
