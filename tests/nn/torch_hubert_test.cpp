@@ -10,6 +10,7 @@
 #include "nn/hubert.h"
 #include "nn/torch_device.h"
 #include "store/npy.h"
+#include "torch_goldens.h"
 
 using namespace retort;
 namespace fs = std::filesystem;
@@ -26,13 +27,7 @@ std::vector<float> fixture_waveform(const ModelConfig& config) {
 }
 
 at::Tensor golden(const std::string& model, const std::string& layer) {
-  const Matrix values = read_npy_matrix(fixture(model) / (layer + ".npy"));
-  return torch::from_blob(const_cast<float*>(values.data()), {values.rows(), values.columns()}).clone();
-}
-
-double relative_distance(const at::Tensor& ours, const at::Tensor& theirs) {
-  REQUIRE(ours.sizes() == theirs.sizes());
-  return (ours - theirs).abs().max().item<double>() / theirs.square().mean().sqrt().item<double>();
+  return read_golden(fixture(model) / (layer + ".npy"));
 }
 
 // A small model with random weights: of Base's form, or of Large's with pre_norm.

@@ -6,6 +6,7 @@
 #include "model/model_folder.h"
 #include "nn/hubert.h"
 #include "store/npy.h"
+#include "torch_goldens.h"
 
 using namespace retort;
 namespace fs = std::filesystem;
@@ -55,13 +56,7 @@ at::Tensor valid_frames(const at::Tensor& batch, const std::vector<int64_t>& fra
 }
 
 at::Tensor golden(const std::string& model, const std::string& layer) {
-  const Matrix values = read_npy_matrix(fixture(model) / (layer + ".npy"));
-  return torch::from_blob(const_cast<float*>(values.data()), {values.rows(), values.columns()}).clone();
-}
-
-double relative_distance(const at::Tensor& ours, const at::Tensor& theirs) {
-  REQUIRE(ours.sizes() == theirs.sizes());
-  return (ours - theirs).abs().max().item<double>() / theirs.square().mean().sqrt().item<double>();
+  return read_golden(fixture(model) / (layer + ".npy"));
 }
 
 }  // namespace

@@ -21,18 +21,25 @@ def overrides(values):
     return [word for value in values for word in ("--set", value)]
 
 
-@needs_torch
-class DistillTest(ToolTest):
+class TonesTest(ToolTest):
+    """A corpus of eight tones."""
+
     def setUp(self):
         super().setUp()
         for i in range(8):
             write_wav(self.folder / "wav" / f"u{i}.wav", tone(1.2 + 0.3 * i, 150 + 60 * i))
         self.succeeds("retort-prepare", "wav", "-o", "corpus.jsonl")
-        self.make_labels("labels", 6)
 
     def make_labels(self, name, clusters, corpus="corpus.jsonl", model="mfcc"):
         self.succeeds("retort-cluster", "-k", clusters, "--model", model, corpus, "-o", f"{name}-codebook")
         self.succeeds("retort-label", "--codebook", f"{name}-codebook", "--model", model, corpus, "-o", name)
+
+
+@needs_torch
+class DistillTest(TonesTest):
+    def setUp(self):
+        super().setUp()
+        self.make_labels("labels", 6)
 
     def command(self, run, *more, recipe="hubert", labels="labels", steps=25, values=()):
         return ["retort-distill", "--recipe", recipe, "--labels", labels, "corpus.jsonl", "-o", run, "--steps", steps,
@@ -214,16 +221,12 @@ METHODS = {
 
 
 @needs_torch
-class MethodsTest(ToolTest):
+class MethodsTest(TonesTest):
     """Recipes that learn from the teacher itself, which is a small HuBERT trained on MFCC labels."""
 
     def setUp(self):
         super().setUp()
-        for i in range(8):
-            write_wav(self.folder / "wav" / f"u{i}.wav", tone(1.2 + 0.3 * i, 150 + 60 * i))
-        self.succeeds("retort-prepare", "wav", "-o", "corpus.jsonl")
-        self.succeeds("retort-cluster", "-k", 6, "--model", "mfcc", "corpus.jsonl", "-o", "mfcc")
-        self.succeeds("retort-label", "--codebook", "mfcc", "--model", "mfcc", "corpus.jsonl", "-o", "mfcc-labels")
+        self.make_labels("mfcc-labels", 6)
         self.succeeds("retort-distill", "--recipe", "hubert", "--labels", "mfcc-labels", "corpus.jsonl", "-o", "teacher",
                       "--steps", 10, "--threads", 1, *overrides(SMALL))
         self.teacher = "teacher/student"
@@ -300,7 +303,7 @@ class MethodsTest(ToolTest):
         self.assertEqual(json.loads(self.succeeds("retort-inspect", "--json", "run/student").out)["classes"], 5)
         self.fails(1, "K = 5, the teacher tells 6", *self.command("dkd-lstm", "x", "--labels", "units"))
         self.fails(1, "labels come from model", *self.command("dkd-lstm", "x", "--labels", "mfcc-labels"))
-        self.fails(1, "the codebook is of model mfcc", *self.command("dkd-lstm", "x", "--codebook", "mfcc"))
+        self.fails(1, "the codebook is of model mfcc", *self.command("dkd-lstm", "x", "--codebook", "mfcc-labels-codebook"))
         self.leaves_nothing("x")
 
     def extract(self, output, layers, *more, model=None):
@@ -429,7 +432,7 @@ class MethodsTest(ToolTest):
         self.fails(2, "--teacher is missing", *plain, "distilhubert")
         self.fails(2, "--labels is missing", *plain, "hubert")
         self.fails(2, "distilhubert uses none", *self.command("distilhubert", "x", "--labels", "mfcc-labels"))
-        self.fails(2, "does not distill classes", *self.command("fithubert", "x", "--codebook", "mfcc"))
+        self.fails(2, "does not distill classes", *self.command("fithubert", "x", "--codebook", "mfcc-labels-codebook"))
         self.fails(2, "--init-from is missing", *self.command("distilhubert", "x", "--validate-only"))
         self.fails(1, "no prediction heads to validate",
                    *self.command("distilhubert", "x", "--init-from", self.teacher, "--validate-only"))

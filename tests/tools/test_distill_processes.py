@@ -8,9 +8,9 @@ import struct
 import subprocess
 import time
 
-from harness import BIN, ToolTest, needs_torch, tone, write_wav
+from harness import BIN, needs_torch
 from small_models import read_tensors
-from test_distill import METHODS, SMALL, SMALL_BATCHES, overrides
+from test_distill import METHODS, SMALL, SMALL_BATCHES, TonesTest, overrides
 
 
 def free_port():
@@ -33,14 +33,10 @@ def relative_difference(ours, theirs):
 
 
 @needs_torch
-class ProcessesTest(ToolTest):
+class ProcessesTest(TonesTest):
     def setUp(self):
         super().setUp()
-        for i in range(8):
-            write_wav(self.folder / "wav" / f"u{i}.wav", tone(1.2 + 0.3 * i, 150 + 60 * i))
-        self.succeeds("retort-prepare", "wav", "-o", "corpus.jsonl")
-        self.succeeds("retort-cluster", "-k", 6, "--model", "mfcc", "corpus.jsonl", "-o", "mfcc")
-        self.succeeds("retort-label", "--codebook", "mfcc", "--model", "mfcc", "corpus.jsonl", "-o", "labels")
+        self.make_labels("labels", 6)
 
     def command(self, run, *more, steps=25, values=()):
         return ["retort-distill", "--recipe", "hubert", "--labels", "labels", "corpus.jsonl", "-o", run,
