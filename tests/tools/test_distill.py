@@ -238,9 +238,9 @@ class MethodsTest(TonesTest):
     def log(self, run):
         return [json.loads(line) for line in (self.folder / run / "log.jsonl").read_text().splitlines()]
 
-    def make_codebook(self):
+    def make_codebook(self, *more):
         self.succeeds("retort-cluster", "-k", 5, "--model", self.teacher, "--layer", "enc2", "corpus.jsonl",
-                      "-o", "codebook")
+                      "-o", "codebook", *more)
         self.succeeds("retort-label", "--codebook", "codebook", "--model", self.teacher, "corpus.jsonl", "-o", "units")
 
     def test_each_learns_and_its_student_is_a_model(self):
@@ -305,6 +305,17 @@ class MethodsTest(TonesTest):
         self.fails(1, "labels come from model", *self.command("dkd-lstm", "x", "--labels", "mfcc-labels"))
         self.fails(1, "the codebook is of model mfcc", *self.command("dkd-lstm", "x", "--codebook", "mfcc-labels-codebook"))
         self.leaves_nothing("x")
+
+    def test_a_codebook_of_normalised_frames_tells_the_classes_of_its_labels(self):
+        for normalise in ["l2", "meanvar"]:
+            with self.subTest(normalise):
+                self.make_codebook("--normalise", normalise)
+                for run, labels in [("labelled", ["--labels", "units"]), ("unlabelled", [])]:
+                    self.succeeds(*self.command("dkd-lstm", run, "--codebook", "codebook", *labels, steps=10))
+                self.assertEqual(self.bytes_of("labelled/student")["model.safetensors"],
+                                 self.bytes_of("unlabelled/student")["model.safetensors"])
+                for folder in ["codebook", "units", "labelled", "unlabelled"]:
+                    shutil.rmtree(self.folder / folder)
 
     def extract(self, output, layers, *more, model=None):
         self.succeeds("retort-extract", "--model", model or self.teacher, "--layer", layers, "corpus.jsonl", "-o", output,
