@@ -74,7 +74,7 @@ void ClusterSums::read(std::string_view& bytes, const std::string& where) {
   for (OfCluster& cluster : clusters_) {
     cluster.values.read(bytes, where);
     cluster.squares.read(bytes, where);
-    if (bytes.size() < sizeof cluster.size) fail("{}: ends in the middle of a cluster", where);
+    if (bytes.size() < sizeof cluster.size) fail("{}: holds fewer values than expected", where);
     std::memcpy(&cluster.size, bytes.data(), sizeof cluster.size);
     bytes.remove_prefix(sizeof cluster.size);
   }

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "kernels/simd.h"
 
@@ -65,19 +66,6 @@ int bin_of(float magnitude) {
   return exponent >= 0 ? exponent / bin_bits : -((bin_bits - 1 - exponent) / bin_bits);
 }
 
-template <class T>
-void append_values(const std::vector<T>& values, std::string& bytes) {
-  bytes.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
-}
-
-template <class T>
-void read_values(std::string_view& bytes, const std::string& where, std::vector<T>& values) {
-  const std::size_t size = values.size() * sizeof(T);
-  if (bytes.size() < size) fail("{}: ends in the middle of a sum", where);
-  std::memcpy(values.data(), bytes.data(), size);
-  bytes.remove_prefix(size);
-}
-
 }  // namespace
 
 void ExactVectorSum::append_to(std::string& bytes) const {
@@ -89,10 +77,10 @@ void ExactVectorSum::append_to(std::string& bytes) const {
 
 void ExactVectorSum::read(std::string_view& bytes, const std::string& where) {
   for (std::vector<double>& bin : bins_) {
-    if (bytes.empty()) fail("{}: ends in the middle of a sum", where);
+    if (bytes.empty()) fail("{}: holds fewer values than expected", where);
     bin.resize(bytes.front() != 0 ? static_cast<size_t>(dim_) : 0);
     bytes.remove_prefix(1);
-    read_values(bytes, where, bin);
+    take_values(bytes, where, bin);
   }
 }
 
@@ -101,7 +89,7 @@ void ExactSum::append_to(std::string& bytes) const {
 }
 
 void ExactSum::read(std::string_view& bytes, const std::string& where) {
-  read_values(bytes, where, digits_);
+  take_values(bytes, where, digits_);
 }
 
 void ExactVectorSum::add_signed(const float* row, double sign) {

@@ -1,7 +1,6 @@
 #include "kmeans/partial_clusters.h"
 
-#include <cstring>
-
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/hash.h"
@@ -15,17 +14,6 @@ namespace retort {
 namespace {
 
 constexpr const char* format_name = "retort-clusters-1";
-
-template <class T>
-void append_values(const std::vector<T>& values, std::string& bytes) {
-  bytes.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T));
-}
-
-template <class T>
-void read_values(std::string_view& bytes, std::vector<T>& values) {
-  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
-  bytes.remove_prefix(values.size() * sizeof(T));
-}
 
 }  // namespace
 
@@ -83,9 +71,8 @@ void PartialClusters::read(const std::filesystem::path& path, const Json& about)
   std::string_view bytes = std::string_view(content).substr(end + 1);
   if (hash_bytes(bytes.data(), bytes.size()) != json_get<std::string>(header, "hash", where))
     fail("{}: is not what was written; remove it and run the step again", where);
-  if (bytes.size() < farthest_.size() * 2 * sizeof(int64_t)) fail("{}: is of fewer clusters", where);
-  read_values(bytes, farthest_);
-  read_values(bytes, farthest_distance_);
+  take_values(bytes, where, farthest_);
+  take_values(bytes, where, farthest_distance_);
   sums_.read(bytes, where);
   if (!bytes.empty()) fail("{}: is of more clusters or dimensions", where);
 }
