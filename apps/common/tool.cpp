@@ -102,12 +102,12 @@ void install_sinks(const std::string& tool, LogLevel least, bool bar) {
   });
 }
 
-// One line, whatever the message holds.
 // What a library threw, without the stack that LibTorch appends.
 std::string without_stack(const std::string& message) {
   return message.substr(0, message.find("\nException raised from"));
 }
 
+// One line, whatever the message holds.
 int report_failure(const std::string& tool, const std::string& message, int code) {
   std::string line = message;
   std::replace(line.begin(), line.end(), '\n', ' ');
