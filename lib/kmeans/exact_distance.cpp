@@ -3,6 +3,7 @@
 #include "kmeans/exact_distance.h"
 
 #include <cstring>
+#include <limits>
 
 #include "kernels/simd.h"
 
@@ -26,6 +27,15 @@ RETORT_CLONES double squared_distance(const float* a, const float* b, int64_t di
     sum += difference * difference;
   }
   return sum;
+}
+
+ExactNearest nearest_exactly(const float* row, const Matrix& centroids) {
+  ExactNearest best{-1, std::numeric_limits<double>::infinity()};
+  for (int64_t k = 0; k < centroids.rows(); ++k) {
+    const double distance = squared_distance(row, centroids.row(k).data(), centroids.columns());
+    if (best.label < 0 || distance < best.distance) best = {static_cast<int32_t>(k), distance};
+  }
+  return best;
 }
 
 RETORT_CLONES bool all_finite(const float* values, int64_t count) {

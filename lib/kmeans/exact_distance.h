@@ -3,10 +3,21 @@
 
 #include <cstdint>
 
+#include "base/matrix.h"
+
 namespace retort {
 
 // Squared Euclidean distance of two vectors of `dim` floats, in f64, the same on every x86-64 CPU.
 double squared_distance(const float* a, const float* b, int64_t dim);
+
+struct ExactNearest {
+  int32_t label;
+  double distance;  // squared
+};
+
+// What defines a label (kmeans.h): the centroid, a row of `centroids`, at the least squared_distance() from
+// `row`, the lower index where two are equal.
+ExactNearest nearest_exactly(const float* row, const Matrix& centroids);
 
 // True if none of the values is NaN or infinite.
 bool all_finite(const float* values, int64_t count);

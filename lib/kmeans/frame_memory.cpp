@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "kmeans/kmeans_init.h"
+#include "kmeans/native_labeller.h"
 
 namespace retort {
 namespace {
@@ -23,10 +24,10 @@ std::string in_mebibytes(int64_t bytes) {
   return fmt::format("{} MiB", (bytes + (1 << 20) - 1) >> 20);
 }
 
-// What bounds between passes take (NativeLabeller).
+// What bounds between passes take, and a word more for each frame to spare.
 int64_t bytes_of_bounds(int64_t frames, const KmeansOptions& options) {
-  return options.exhaustive || options.engine != "native" ? 0
-                                                          : frames * (8 + (options.clusters + 15) / 16 * 4);
+  if (options.exhaustive || options.engine != "native") return 0;
+  return frames * (4 + NativeLabeller::bytes_per_frame(options.clusters));
 }
 
 // What a job takes besides its frames: centroids in their several forms and exact sums, or the initial sample

@@ -10,6 +10,14 @@
 #include "kmeans/kmeans_init.h"
 
 namespace retort {
+namespace {
+
+// Floats in a frame's row of lowers.
+int64_t stride_of(int64_t clusters) {
+  return lowers_stride((clusters + panel_width - 1) / panel_width);
+}
+
+}  // namespace
 
 // Gathers the frames of a task that bounds alone do not settle into full blocks.
 class NativeLabeller::Worker {
@@ -100,6 +108,10 @@ NativeLabeller::NativeLabeller(const FrameSource& source, const KmeansOptions& o
 
 NativeLabeller::~NativeLabeller() = default;
 
+int64_t NativeLabeller::bytes_per_frame(int64_t clusters) {
+  return static_cast<int64_t>(sizeof(float)) * (1 + stride_of(clusters));
+}
+
 void NativeLabeller::start(const Matrix& centroids) {
   workers_.clear();
   if (!centroids_)
@@ -112,7 +124,7 @@ void NativeLabeller::start(const Matrix& centroids) {
 void NativeLabeller::start_bounds(const Matrix& centroids) {
   order_ = group_centroids(centroids, panel_width);
   if (options_.exhaustive) return;
-  stride_ = lowers_stride((centroids.rows() + panel_width - 1) / panel_width);
+  stride_ = stride_of(centroids.rows());
   drifts_.resize(static_cast<size_t>(centroids.rows()));
   panel_drifts_.resize(static_cast<size_t>(stride_));
   uppers_.assign(static_cast<size_t>(source_.frames()), std::numeric_limits<float>::infinity());

@@ -12,10 +12,12 @@ namespace retort {
 
 class NativeLabeller : public Labeller {
  public:
-  // Remembers 4 bytes for each frame and 4 more for each sixteen centroids (132 bytes for K = 500); nothing
-  // with options.exhaustive, when every pass scores all pairs.
+  // Remembers bytes_per_frame(); nothing with options.exhaustive, when every pass scores all pairs.
   NativeLabeller(const FrameSource& source, const KmeansOptions& options);
   ~NativeLabeller() override;
+
+  // 4 bytes, and 4 more for each sixteen centroids (132 bytes for K = 500).
+  static int64_t bytes_per_frame(int64_t clusters);
 
   void start(const Matrix& centroids) override;
   void label(int64_t first, int64_t count, int32_t* labels) override;

@@ -129,7 +129,7 @@ bool NativeSearch::keeps_label(Row& row, int64_t index, FrameBounds& bounds) con
 }
 
 void NativeSearch::label_exactly(const Row& row, FrameBounds& bounds) const {
-  bounds.label = exactly_among_all(row).label;
+  bounds.label = nearest_exactly(row.values, centroids_.centroids()).label;
   bounds.upper = std::numeric_limits<float>::infinity();
   if (bounds.lowers) std::fill_n(bounds.lowers, centroids_.panels(), 0.0f);
 }
@@ -222,16 +222,6 @@ NativeSearch::Winner NativeSearch::exactly_among(const Row& row,
         squared_distance(row.values, centroids_.centroids().row(k).data(), centroids_.dim());
     if (best.label < 0 || distance < best.most || (distance == best.most && k < best.label))
       best = {k, distance};
-  }
-  return best;
-}
-
-NativeSearch::Winner NativeSearch::exactly_among_all(const Row& row) const {
-  Winner best{-1, std::numeric_limits<double>::infinity()};
-  for (int32_t k = 0; k < centroids_.clusters(); ++k) {
-    const double distance =
-        squared_distance(row.values, centroids_.centroids().row(k).data(), centroids_.dim());
-    if (best.label < 0 || distance < best.most) best = {k, distance};
   }
   return best;
 }

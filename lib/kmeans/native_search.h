@@ -82,7 +82,6 @@ class NativeSearch {
   Winner decide(int64_t index, const Row& row, const FrameBounds& bounds);
   Winner refine(int64_t index, const Row& row, int32_t own, double limit);
   Winner exactly_among(const Row& row, const std::vector<int32_t>& candidates) const;
-  Winner exactly_among_all(const Row& row) const;
   void take(const Row& row, const Winner& winner, FrameBounds& bounds) const;
 
   const PanelledCentroids& centroids_;

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <vector>
 
 #include "base/threads.h"
@@ -27,7 +26,8 @@ class SettlingAssigner : public Assigner {
     parallel_for(static_cast<size_t>((count + task - 1) / task), threads_, [&](size_t index) {
       const int64_t first = static_cast<int64_t>(index) * task;
       for (int64_t i = first; i < std::min(first + task, count); ++i) {
-        const Decision decision = decide(rows + i * centroids_.columns(), nearest_[static_cast<size_t>(i)]);
+        const ExactNearest decision =
+            decide(rows + i * centroids_.columns(), nearest_[static_cast<size_t>(i)]);
         labels[i] = decision.label;
         if (distances) distances[i] = decision.distance;
       }
@@ -35,32 +35,14 @@ class SettlingAssigner : public Assigner {
   }
 
  private:
-  struct Decision {
-    int32_t label;
-    double distance;
-  };
-
-  double distance_to(const float* row, int64_t label) const {
-    return squared_distance(row, centroids_.row(label).data(), centroids_.columns());
-  }
-
-  Decision decide(const float* row, const Nearest& nearest) const {
-    const double distance = distance_to(row, nearest.label);
+  ExactNearest decide(const float* row, const Nearest& nearest) const {
+    const double distance = squared_distance(row, centroids_.row(nearest.label).data(), centroids_.columns());
     // The centred row is no longer than its distance to a centroid and that centroid's norm together.
     const double row_norm = std::sqrt(distance) + centred_.largest_norm;
     const double magnitude = centred_.largest_norm * (centred_.largest_norm + 2 * row_norm);
     const double doubt = 2 * search_->error_factor() * magnitude;
     const bool sure = magnitude<largest_square&& static_cast<double>(nearest.lead)> doubt;
-    return sure ? Decision{nearest.label, distance} : settle(row);
-  }
-
-  Decision settle(const float* row) const {
-    Decision best{-1, std::numeric_limits<double>::infinity()};
-    for (int64_t k = 0; k < centroids_.rows(); ++k) {
-      const double distance = distance_to(row, k);
-      if (best.label < 0 || distance < best.distance) best = {static_cast<int32_t>(k), distance};
-    }
-    return best;
+    return sure ? ExactNearest{nearest.label, distance} : nearest_exactly(row, centroids_);
   }
 
   const Matrix centroids_;
