@@ -120,12 +120,10 @@ Json cluster_audio(const ClusterOptions& options) {
 }  // namespace
 
 Json run_cluster(const ClusterOptions& options) {
-  if (options.normalise != "none" && options.normalise != "l2" && options.normalise != "meanvar")
+  if (!is_feature_norm(options.normalise))
     fail_usage("normalise {}: should be none, l2 or meanvar", options.normalise);
   check_step_options(options);
-  KmeansOptions kmeans = options.kmeans;
-  if (is_codebook(kmeans.init)) kmeans.init += "/centroids.npy";
-  check_kmeans_options(kmeans);
+  check_kmeans_options(kmeans_options(options));
   return options.encoder.model.empty() ? cluster_store(options) : cluster_audio(options);
 }
 

@@ -97,11 +97,17 @@ bool is_done(const ClusterOptions& options, const Json& job) {
   return true;
 }
 
+KmeansOptions kmeans_options(const ClusterOptions& options) {
+  KmeansOptions kmeans = options.kmeans;
+  if (starts_from_codebook(options))
+    kmeans.init = (std::filesystem::path(kmeans.init) / "centroids.npy").string();
+  return kmeans;
+}
+
 Start start_of(const ClusterOptions& options, const FrameSource& source, const Input& input) {
-  if (!starts_from_codebook(options)) return {measure_norm(source, options.normalise), options.kmeans};
-  Start start{read_start(options, source, input).norm, options.kmeans};
-  start.kmeans.init = (std::filesystem::path(start.kmeans.init) / "centroids.npy").string();
-  return start;
+  FeatureNorm norm = starts_from_codebook(options) ? read_start(options, source, input).norm
+                                                   : measure_norm(source, options.normalise);
+  return {std::move(norm), kmeans_options(options)};
 }
 
 Json write_result(const ClusterOptions& options, const Input& input, const FeatureNorm& norm,

@@ -18,7 +18,10 @@ Json job_of(const ClusterOptions& options, const Input& input);
 // True if the codebook is there and came from this job.
 bool is_done(const ClusterOptions& options, const Json& job);
 
-// How frames are normalised, and the options with an `init` that k-means knows (a codebook's centroids).
+// The options with an `init` that k-means knows: of a codebook its file of centroids.
+KmeansOptions kmeans_options(const ClusterOptions& options);
+
+// How frames are normalised, and kmeans_options().
 struct Start {
   FeatureNorm norm;
   KmeansOptions kmeans;

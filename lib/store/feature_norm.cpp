@@ -17,6 +17,10 @@ void divide_by_length(float* row, int64_t dim) {
 
 }  // namespace
 
+bool is_feature_norm(const std::string& kind) {
+  return kind == "none" || kind == "l2" || kind == "meanvar";
+}
+
 void FeatureNorm::apply(float* rows, int64_t count, int64_t dim) const {
   if (none()) return;
   for (int64_t i = 0; i < count; ++i) {
@@ -45,7 +49,7 @@ Json FeatureNorm::to_json() const {
 FeatureNorm FeatureNorm::from_json(const Json& json, const std::string& where) {
   FeatureNorm norm;
   norm.kind = json_get<std::string>(json, "kind", where);
-  if (norm.kind != "none" && norm.kind != "l2" && norm.kind != "meanvar")
+  if (!is_feature_norm(norm.kind))
     fail("{}: normalisation {} is none that this program knows (none, l2, meanvar)", where, norm.kind);
   if (norm.kind != "meanvar") return norm;
   norm.mean = json_get<std::vector<float>>(json, "mean", where);

@@ -10,6 +10,9 @@
 
 namespace retort {
 
+// none, l2 or meanvar.
+bool is_feature_norm(const std::string& kind);
+
 struct FeatureNorm {
   // none; l2: each frame is divided by its Euclidean length (a frame of zeros stays); meanvar: x becomes
   // (x - mean) * scale in each dimension, mean and scale being those of the frames that were clustered.
