@@ -7,6 +7,12 @@
 namespace retort {
 
 inline void bind_encoder(Tool& tool, EncoderOptions& options) {
+  tool.option("--encoder", options.engine,
+              "native: on the CPU; torch: LibTorch; auto: native unless --device says otherwise")
+      ->check(CLI::IsMember({"auto", "native", "torch"}));
+  tool.option("--precision", options.precision,
+              "What a model is computed in: f32, or bf16 where the CPU has instructions for it")
+      ->check(CLI::IsMember({"f32", "bf16"}));
   tool.option("--window", options.window,
               "Encode longer utterances in overlapping windows of this many seconds; 0: never");
   tool.option("--batching", options.batching,

@@ -63,7 +63,8 @@ class FeatureEncoder : public FrameEncoder {
 bool is_plain(const EncoderOptions& options) {
   const EncoderOptions defaults;
   return options.window == defaults.window && options.batching == defaults.batching &&
-         options.batch == defaults.batch && options.wave_norm.empty() && !options.force;
+         options.batch == defaults.batch && options.wave_norm.empty() && !options.force &&
+         options.engine == defaults.engine && options.precision == defaults.precision;
 }
 
 // An option that would do nothing is refused.
@@ -76,8 +77,22 @@ void check_feature_options(const EncoderOptions& options) {
   if (options.deltas != defaults.deltas && options.model != "mfcc")
     fail_usage("--deltas {}: is of --model mfcc only", options.deltas);
   if (is_feature_name(options.model) && !is_plain(options))
-    fail_usage("--window, --batching, --batch, --wave-norm and --force are of models, not of {}",
-               options.model);
+    fail_usage(
+        "--encoder, --precision, --window, --batching, --batch, --wave-norm and --force are of models, not "
+        "of {}",
+        options.model);
+}
+
+bool wants_torch(const EncoderOptions& options) {
+  return options.engine == "torch" || (options.engine == "auto" && options.device != "cpu");
+}
+
+std::unique_ptr<FrameEncoder> make_torch_encoder([[maybe_unused]] const EncoderOptions& options) {
+#ifdef RETORT_WITH_TORCH
+  return make_torch_model_encoder(options);
+#else
+  fail("{}: this build has no LibTorch, which --encoder torch and GPUs need", options.model);
+#endif
 }
 
 void check_model_options(const EncoderOptions& options) {
@@ -87,6 +102,12 @@ void check_model_options(const EncoderOptions& options) {
     fail_usage("--batching compat: say with --batch how many utterances are padded together");
   if (options.batching == "exact" && options.batch != 0)
     fail_usage("--batch {}: is of --batching compat; exact batches change no feature", options.batch);
+  if (options.engine != "auto" && options.engine != "native" && options.engine != "torch")
+    fail_usage("--encoder {}: should be auto, native or torch", options.engine);
+  if (options.engine == "native" && options.device != "cpu")
+    fail_usage("--encoder native: computes on the CPU only, not on {}", options.device);
+  if (options.precision != "f32" && wants_torch(options))
+    fail_usage("--precision {}: is of --encoder native; LibTorch computes in f32", options.precision);
   if (options.window != 0 && options.window < shortest_window)
     fail_usage("--window {}: should be 0 (none) or at least {} seconds", options.window, shortest_window);
   if (!options.wave_norm.empty() && !is_wave_norm(options.wave_norm))
@@ -101,28 +122,18 @@ bool is_feature_name(const std::string& model) {
   return model == "mfcc" || model == "fbank";
 }
 
-bool has_model_encoder() {
-#ifdef RETORT_WITH_TORCH
-  return true;
-#else
-  return false;
-#endif
-}
-
 void refuse_encoder_options(const EncoderOptions& options) {
   if (!options.layers.empty() || !is_plain(options))
-    fail_usage("--layer, --window, --batching, --batch, --wave-norm and --force need --model");
+    fail_usage(
+        "--layer, --encoder, --precision, --window, --batching, --batch, --wave-norm and --force need "
+        "--model");
 }
 
 std::unique_ptr<FrameEncoder> make_frame_encoder(const EncoderOptions& options) {
   check_feature_options(options);
   check_model_options(options);
   if (is_feature_name(options.model)) return std::make_unique<FeatureEncoder>(options);
-#ifdef RETORT_WITH_TORCH
-  return make_model_encoder(options);
-#else
-  fail("{}: this build has no LibTorch, which model features need (mfcc and fbank need none)", options.model);
-#endif
+  return wants_torch(options) ? make_torch_encoder(options) : make_native_model_encoder(options);
 }
 
 }  // namespace retort

@@ -17,8 +17,12 @@ struct EncoderOptions {
   std::string layers;          // comma-separated names; empty for mfcc and fbank
   std::string device = "cpu";  // cpu, cuda or cuda:i
   int threads = 0;             // 0: all
-  int mel_bins = 80;           // of fbank, 4 to 256
-  bool deltas = true;          // of mfcc: append first and second differences
+  // native: on the CPU, without LibTorch; torch: LibTorch, on any device; auto: native on the CPU.
+  std::string engine = "auto";
+  // What a model's products are computed in: f32, or bf16 where the CPU has it (native only).
+  std::string precision = "f32";
+  int mel_bins = 80;   // of fbank, 4 to 256
+  bool deltas = true;  // of mfcc: append first and second differences
   // Utterances longer than this many seconds are encoded in overlapping windows of this length; 0: never.
   double window = 60;
   // exact: an utterance gives what it gives alone. compat: batches are padded, and models with GroupNorm see
@@ -60,9 +64,6 @@ class FrameEncoder {
 
 // Whether this names filter bank features instead of a model folder.
 bool is_feature_name(const std::string& model);
-
-// Whether this build can encode with a model folder, which takes LibTorch.
-bool has_model_encoder();
 
 // A usage Error if any option is given that only acts with a model; for tools that read stored frames too.
 void refuse_encoder_options(const EncoderOptions& options);

@@ -81,10 +81,6 @@ double relative_distance(const Matrix& ours, const Matrix& theirs) {
 }
 
 void verify_features(const ExportOptions& options, const std::filesystem::path& written) {
-  if (!has_model_encoder()) {
-    log_warning("export", "{}: features were not compared, this build has no LibTorch", options.output);
-    return;
-  }
   const double distance = relative_distance(final_features(written.string(), options.threads),
                                             final_features(options.model, options.threads));
   const double tolerance = options.dtype == "f32" ? f32_tolerance : f16_tolerance;

@@ -3,24 +3,11 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kernels/simd.h"
-
-#define RETORT_TARGET_portable
-#if defined(__x86_64__) && defined(__GNUC__)
-#include <immintrin.h>
-#define RETORT_X86 1
-#define RETORT_TARGET_avx2 __attribute__((target("avx2,fma")))
-#define RETORT_TARGET_avx512 __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")))
-#define RETORT_TARGET_bf16 __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")))
-#endif
+#include "kernels/tiles.h"
+#include "kernels/vector_math.h"
 
 namespace retort {
 namespace {
-
-template <class Vector, class Value>
-RETORT_INLINE void load(const Value* values, Vector& vector) {
-  std::memcpy(&vector, values, sizeof vector);
-}
 
 template <class Vector>
 RETORT_INLINE void lesser(const Vector& a, const Vector& b, Vector& out) {
@@ -64,114 +51,25 @@ RETORT_INLINE void find_two_lowest(const float* scores, PanelMinima& out) {
   out = {low[0][0], high[0][0]};
 }
 
-// Scores (Rows, 16) of as many rows, in registers of sixteen lanes.
-template <int64_t Rows>
-struct WholeTile {
-  static constexpr int64_t rows = Rows;
-  static RETORT_INLINE void score(const float* const* from, const float* panel, const float* norms,
-                                  int64_t dim, float* scores) {
-    const float* row[Rows];
-    Float16 sums[Rows];
-#pragma GCC unroll 16
-    for (int64_t r = 0; r < Rows; ++r) {
-      row[r] = from[r];
-      load(norms, sums[r]);
-    }
-    for (int64_t j = 0; j < dim; ++j) {
-      Float16 weights;
-      load(panel + j * panel_width, weights);
-#pragma GCC unroll 16
-      for (int64_t r = 0; r < Rows; ++r) sums[r] += row[r][j] * weights;
-    }
-#pragma GCC unroll 16
-    for (int64_t r = 0; r < Rows; ++r) std::memcpy(scores + r * panel_width, &sums[r], sizeof sums[r]);
-  }
-};
-
-// The same in registers of eight lanes, two for a row.
-template <int64_t Rows>
-struct HalvedTile {
-  static constexpr int64_t rows = Rows;
-  static RETORT_INLINE void score(const float* const* from, const float* panel, const float* norms,
-                                  int64_t dim, float* scores) {
-    const float* row[Rows];
-    Float8 left[Rows], right[Rows];
-#pragma GCC unroll 16
-    for (int64_t r = 0; r < Rows; ++r) {
-      row[r] = from[r];
-      load(norms, left[r]);
-      load(norms + 8, right[r]);
-    }
-    for (int64_t j = 0; j < dim; ++j) {
-      Float8 left_weights, right_weights;
-      load(panel + j * panel_width, left_weights);
-      load(panel + j * panel_width + 8, right_weights);
-#pragma GCC unroll 16
-      for (int64_t r = 0; r < Rows; ++r) {
-        const float value = row[r][j];
-        left[r] += value * left_weights;
-        right[r] += value * right_weights;
-      }
-    }
-#pragma GCC unroll 16
-    for (int64_t r = 0; r < Rows; ++r) {
-      std::memcpy(scores + r * panel_width, &left[r], sizeof left[r]);
-      std::memcpy(scores + r * panel_width + 8, &right[r], sizeof right[r]);
-    }
-  }
-};
-
-// The same in registers of four lanes, four for a row.
-template <int64_t Rows>
-struct QuarteredTile {
-  static constexpr int64_t rows = Rows;
-  static RETORT_INLINE void score(const float* const* from, const float* panel, const float* norms,
-                                  int64_t dim, float* scores) {
-    for (int64_t first = 0; first < panel_width; first += 8) {
-      Float4 left[Rows], right[Rows];
-#pragma GCC unroll 16
-      for (int64_t r = 0; r < Rows; ++r) {
-        load(norms + first, left[r]);
-        load(norms + first + 4, right[r]);
-      }
-      for (int64_t j = 0; j < dim; ++j) {
-        Float4 left_weights, right_weights;
-        load(panel + j * panel_width + first, left_weights);
-        load(panel + j * panel_width + first + 4, right_weights);
-#pragma GCC unroll 16
-        for (int64_t r = 0; r < Rows; ++r) {
-          left[r] += from[r][j] * left_weights;
-          right[r] += from[r][j] * right_weights;
-        }
-      }
-#pragma GCC unroll 16
-      for (int64_t r = 0; r < Rows; ++r) {
-        std::memcpy(scores + r * panel_width + first, &left[r], sizeof left[r]);
-        std::memcpy(scores + r * panel_width + first + 4, &right[r], sizeof right[r]);
-      }
-    }
-  }
-};
-
-// Minima of the `count` <= Tile::rows rows at `rows`; a tile that is not full computes its last row again.
-template <class Tile, class Value>
+// Minima of the `count` <= T::rows rows at `rows`; a tile that is not full computes its last row again.
+template <class T, class Value>
 RETORT_INLINE void minima_of_tile(const Value* const* rows, int64_t count, const Value* panel,
                                   const float* norms, int64_t length, PanelMinima* out) {
-  const Value* full[Tile::rows];
-  for (int64_t r = 0; r < Tile::rows; ++r) full[r] = rows[std::min(r, count - 1)];
-  float scores[Tile::rows * panel_width];
-  Tile::score(full, panel, norms, length, scores);
+  const Value* full[T::rows];
+  for (int64_t r = 0; r < T::rows; ++r) full[r] = rows[std::min(r, count - 1)];
+  float scores[T::rows * panel_width];
+  constexpr int64_t no_other_panel = 0;
+  T::add(full, panel, no_other_panel, {norms, 0}, length, scores);
   for (int64_t r = 0; r < count; ++r) find_two_lowest(scores + r * panel_width, out[r]);
 }
 
-// By Tile, the few rows that remain by Small.
-template <class Tile, class Small, class Value>
+// By T, the few rows that remain by Small.
+template <class T, class Small, class Value>
 RETORT_INLINE void all_minima(const Value* const* rows, int64_t count, const Value* panel, const float* norms,
                               int64_t length, PanelMinima* out) {
   int64_t first = 0;
-  for (; count - first > Small::rows; first += Tile::rows)
-    minima_of_tile<Tile>(rows + first, std::min(Tile::rows, count - first), panel, norms, length,
-                         out + first);
+  for (; count - first > Small::rows; first += T::rows)
+    minima_of_tile<T>(rows + first, std::min(T::rows, count - first), panel, norms, length, out + first);
   if (first < count) minima_of_tile<Small>(rows + first, count - first, panel, norms, length, out + first);
 }
 
@@ -233,42 +131,19 @@ RETORT_INLINE float centre_row(const float* row, const float* mean, int64_t dim,
   return dot_product<Vector>(centred, centred, dim);
 }
 
-// Rounds sixteen values, and adds the squares of what that changes to `lost`.
-RETORT_INLINE void round_sixteen(const float* values, uint16_t* rounded, Float16& lost) {
-  using Short16 = uint16_t __attribute__((vector_size(32), aligned(2)));
-  using Bits16 = uint32_t __attribute__((vector_size(64), aligned(4)));
-  Float16 value, back;
-  Bits16 bits;
-  load(values, value);
-  load(values, bits);
-  bits = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-  const Short16 half = __builtin_convertvector(bits, Short16);
-  std::memcpy(rounded, &half, sizeof half);
-  bits <<= 16;
-  std::memcpy(&back, &bits, sizeof back);
-  const Float16 change = value - back;
-  lost += change * change;
-}
-
-RETORT_INLINE float round_to_bf16(const float* values, int64_t dim, uint16_t* rounded) {
-  Float16 lost{};
-  int64_t j = 0;
-  for (; j + 16 <= dim; j += 16) round_sixteen(values + j, rounded + j, lost);
-  if (j < dim) {
-    float rest[16] = {};
-    uint16_t rounded_rest[16];
-    std::copy_n(values + j, dim - j, rest);
-    round_sixteen(rest, rounded_rest, lost);
-    std::copy_n(rounded_rest, dim - j, rounded + j);
-  }
-  return sum_of(lost);
-}
+// The tiles of a panel in registers of sixteen, eight and four lanes.
+template <int64_t Rows>
+using WholeTile = Tile<16, Rows, 1, 1>;
+template <int64_t Rows>
+using HalvedTile = Tile<8, Rows, 1, 2>;
+template <int64_t Rows>
+using QuarteredTile = Tile<4, Rows, 1, 2>;
 
 // One version of everything in f32, as functions with the target attribute of its name.
-#define RETORT_F32_KERNELS(suffix, Vector, Tile, Small)                                                    \
+#define RETORT_F32_KERNELS(suffix, Vector, Whole, Small)                                                   \
   RETORT_TARGET_##suffix void minima_##suffix(const float* const* rows, int64_t count, const float* panel, \
                                               const float* norms, int64_t dim, PanelMinima* out) {         \
-    all_minima<Tile, Small>(rows, count, panel, norms, dim, out);                                          \
+    all_minima<Whole, Small>(rows, count, panel, norms, dim, out);                                         \
   }                                                                                                        \
   RETORT_TARGET_##suffix void scores_##suffix(const float* row, const float* panel, const float* norms,    \
                                               int64_t dim, float* out) {                                   \
@@ -290,41 +165,16 @@ RETORT_F32_KERNELS(avx2, Float8, HalvedTile<6>, HalvedTile<3>)
 // Eight sums keep the units busy; more pointers to rows than that do not fit the other registers.
 RETORT_F32_KERNELS(avx512, Float16, WholeTile<8>, WholeTile<4>)
 
-// Called, not inlined: what holds instructions of its own cannot become part of a function without them.
-template <int64_t Rows>
-struct Bf16Tile {
-  static constexpr int64_t rows = Rows;
-  RETORT_TARGET_bf16 static void score(const uint16_t* const* from, const uint16_t* panel, const float* norms,
-                                       int64_t pairs, float* scores) {
-    const char* row[Rows];
-    __m512 sums[Rows];
-#pragma GCC unroll 16
-    for (int64_t r = 0; r < Rows; ++r) {
-      row[r] = reinterpret_cast<const char*>(from[r]);
-      sums[r] = _mm512_loadu_ps(norms);
-    }
-    for (int64_t j = 0; j < pairs; ++j) {
-      const __m512i weights = _mm512_loadu_si512(panel + 2 * j * panel_width);
-#pragma GCC unroll 16
-      for (int64_t r = 0; r < Rows; ++r) {
-        int pair;
-        std::memcpy(&pair, row[r] + j * static_cast<int64_t>(sizeof pair), sizeof pair);
-        sums[r] = _mm512_dpbf16_ps(sums[r], reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair)),
-                                   reinterpret_cast<__m512bh>(weights));
-      }
-    }
-#pragma GCC unroll 16
-    for (int64_t r = 0; r < Rows; ++r) _mm512_storeu_ps(scores + r * panel_width, sums[r]);
-  }
-};
-
 RETORT_TARGET_bf16 void minima_bf16(const uint16_t* const* rows, int64_t count, const uint16_t* panel,
                                     const float* norms, int64_t pairs, PanelMinima* out) {
-  all_minima<Bf16Tile<8>, Bf16Tile<4>>(rows, count, panel, norms, pairs, out);
+  all_minima<Bf16Tile<8, 1>, Bf16Tile<4, 1>>(rows, count, panel, norms, pairs, out);
 }
 
 RETORT_TARGET_bf16 float round_row(const float* values, int64_t dim, uint16_t* rounded) {
-  return round_to_bf16(values, dim, rounded);
+  Float16 lost{};
+  round_to_bf16(values, dim, rounded,
+                [&](const Float16& change) RETORT_INLINE_LAMBDA { lost += change * change; });
+  return sum_of(lost);
 }
 #endif
 

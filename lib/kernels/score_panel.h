@@ -9,10 +9,9 @@
 #include <cstdint>
 
 #include "kernels/cpu_path.h"
+#include "kernels/panel.h"
 
 namespace retort {
-
-inline constexpr int64_t panel_width = 16;
 
 // The score of a panel's padding columns: above any other, and finite, so that it can bear a column's number.
 inline constexpr float padding_norm = 3e38f;

@@ -14,6 +14,8 @@
 
 // For what such a function calls: it must become part of each version.
 #define RETORT_INLINE inline __attribute__((always_inline))
+// The same for a lambda, behind its parameters.
+#define RETORT_INLINE_LAMBDA __attribute__((always_inline))
 
 namespace retort {
 
@@ -23,8 +25,29 @@ namespace retort {
 // depends on the instruction set.
 using Float16 = float __attribute__((vector_size(64), aligned(4)));
 using Int16 = int __attribute__((vector_size(64), aligned(4)));
+using Int8 = int __attribute__((vector_size(32), aligned(4)));
+using Int4 = int __attribute__((vector_size(16), aligned(4)));
 using Float8 = float __attribute__((vector_size(32), aligned(4)));
 using Float4 = float __attribute__((vector_size(16), aligned(4)));
 using Double8 = double __attribute__((vector_size(64), aligned(8)));
+
+// The vectors of so many floats and ints. (As a template's argument its own name would lose its attributes.)
+template <int Lanes>
+struct Floats;
+template <>
+struct Floats<4> {
+  using Vector = Float4;
+  using Ints = Int4;
+};
+template <>
+struct Floats<8> {
+  using Vector = Float8;
+  using Ints = Int8;
+};
+template <>
+struct Floats<16> {
+  using Vector = Float16;
+  using Ints = Int16;
+};
 
 }  // namespace retort

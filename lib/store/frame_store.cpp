@@ -52,8 +52,10 @@ void add_values(const NpyFile& file, Hasher& hasher) {
 }  // namespace
 
 Json FrameOrigin::to_json() const {
-  return {{"corpus", corpus},       {"model", model},       {"layer", layer},
-          {"wave_norm", wave_norm}, {"batching", batching}, {"hop", hop}};
+  Json json = {{"corpus", corpus},       {"model", model},       {"layer", layer},
+               {"wave_norm", wave_norm}, {"batching", batching}, {"hop", hop}};
+  if (precision != "f32") json["precision"] = precision;
+  return json;
 }
 
 FrameOrigin FrameOrigin::from_json(const Json& json, const std::string& where) {
@@ -63,6 +65,7 @@ FrameOrigin FrameOrigin::from_json(const Json& json, const std::string& where) {
   origin.layer = json_get<std::string>(json, "layer", where);
   origin.wave_norm = json_get<std::string>(json, "wave_norm", where);
   origin.batching = json_get<std::string>(json, "batching", where);
+  if (json.contains("precision")) origin.precision = json_get<std::string>(json, "precision", where);
   origin.hop = json_get<int>(json, "hop", where);
   return origin;
 }

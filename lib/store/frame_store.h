@@ -24,9 +24,10 @@ struct FrameOrigin {
   std::string corpus;  // hash of the whole corpus, "" where unknown (plain arrays)
   std::string model;   // content hash of the model; "mfcc" or "fbank" with its options for those; "" unknown
   std::string layer;   // canonical layer name; "mfcc", "fbank"
-  std::string wave_norm;  // of model/normalise.h; "... (forced)" where it was not the model's own
-  std::string batching;   // "exact", or what was done instead: "compat 8"
-  int hop = 320;          // samples at 16 kHz from one frame to the next
+  std::string wave_norm;          // of model/normalise.h; "... (forced)" where it was not the model's own
+  std::string batching;           // "exact", or what was done instead: "compat 8"
+  int hop = 320;                  // samples at 16 kHz from one frame to the next
+  std::string precision = "f32";  // that the model was computed in
 
   Json to_json() const;
   static FrameOrigin from_json(const Json& json, const std::string& where);

@@ -1,0 +1,255 @@
+#include "kernels/product.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/error.h"
+#include "kernels/tiles.h"
+#include "kernels/vector_math.h"
+
+namespace retort {
+namespace {
+
+// Rows that share a panel while it is in cache.
+constexpr int64_t block_rows = 64;
+// Steps of a row that are multiplied before the next rows are: their part of two panels fits the caches.
+constexpr int64_t block_steps = 768;
+
+// Bytes that a kernel takes of a row at a time: one float, or two values of bf16.
+constexpr int64_t step_bytes = 4;
+template <class Value>
+constexpr int64_t values_per_step = step_bytes / static_cast<int64_t>(sizeof(Value));
+
+// Rows (count, steps) as a kernel multiplies them; `stride` counts values.
+template <class Value>
+struct Rows {
+  const Value* values;
+  int64_t stride;
+  int64_t count;  // block_rows at most
+  int64_t steps;
+};
+
+// A run of rows of a product, and of its columns.
+struct Part {
+  int64_t first_row;
+  int64_t first_column;
+  int64_t columns;
+};
+
+// Turns the sums of a row of the part into what the product asks for.
+template <int Lanes>
+RETORT_INLINE void finish_row(const float* sums, const Product& product, int64_t row, const Part& part) {
+  float* out = product.out + row * product.out_stride + part.first_column;
+  const float* residual = nullptr;
+  if (product.residual) residual = product.residual + row * product.residual_stride + part.first_column;
+  for (int64_t first = 0; first < part.columns; first += Lanes) {
+    const int64_t count = std::min<int64_t>(Lanes, part.columns - first);
+    Vector<Lanes> x;
+    load(sums + first, x);
+    if (product.gelu) gelu<Lanes>(x);
+    if (count == Lanes) {
+      Vector<Lanes> y{};
+      if (residual) load(residual + first, y);
+      x += y;
+      store(x, out + first);
+    } else {
+      for (int64_t c = 0; c < count; ++c) out[first + c] = residual ? x[c] + residual[first + c] : x[c];
+    }
+  }
+}
+
+// The columns of a product that one tile makes, from the panels at `panel`.
+template <class T, class Value>
+RETORT_INLINE void multiply_columns(const Rows<Value>& rows, const Value* panel, int64_t panel_size,
+                                    const Product& product, const Part& part) {
+  constexpr int64_t width = T::panels * panel_width;
+  constexpr int64_t step = values_per_step<Value>;
+  alignas(64) float bias[width] = {};
+  alignas(64) float sums[(block_rows + T::rows) * width];
+  if (product.bias) std::copy_n(product.bias + part.first_column, part.columns, bias);
+  for (int64_t begin = 0; begin < rows.steps; begin += block_steps) {
+    const int64_t steps = std::min(block_steps, rows.steps - begin);
+    for (int64_t r = 0; r < rows.count; r += T::rows) {
+      const Value* from[T::rows];
+      for (int64_t i = 0; i < T::rows; ++i)
+        from[i] = rows.values + std::min(r + i, rows.count - 1) * rows.stride + begin * step;
+      const TileStart start = begin == 0 ? TileStart{bias, 0} : TileStart{sums + r * width, width};
+      T::add(from, panel + begin * step * panel_width, panel_size, start, steps, sums + r * width);
+    }
+  }
+  for (int64_t r = 0; r < rows.count; ++r)
+    finish_row<T::lanes>(sums + r * width, product, part.first_row + r, part);
+}
+
+// All columns, by Wide and, where panels are left that do not fill one, by Narrow.
+template <class Wide, class Narrow, class Value>
+RETORT_INLINE void multiply_rows(const Rows<Value>& rows, const Value* panels, const Panels& matrix,
+                                 const Product& product, int64_t first_row) {
+  const int64_t count = panels_of(matrix.columns);
+  for (int64_t panel = 0; panel < count;) {
+    const int64_t column = panel * panel_width;
+    const Value* at = panels + panel * matrix.panel_size();
+    const auto part = [&](int64_t width) RETORT_INLINE_LAMBDA {
+      return Part{first_row, column, std::min(width * panel_width, matrix.columns - column)};
+    };
+    if (count - panel >= Wide::panels) {
+      multiply_columns<Wide>(rows, at, matrix.panel_size(), product, part(Wide::panels));
+      panel += Wide::panels;
+    } else {
+      multiply_columns<Narrow>(rows, at, matrix.panel_size(), product, part(Narrow::panels));
+      panel += Narrow::panels;
+    }
+  }
+}
+
+template <class Wide, class Narrow>
+RETORT_INLINE void multiply_f32(const Panels& matrix, const Product& product) {
+  for (int64_t first = 0; first < product.count; first += block_rows) {
+    const Rows<float> rows{product.rows + first * product.row_stride, product.row_stride,
+                           std::min(block_rows, product.count - first), matrix.depth};
+    multiply_rows<Wide, Narrow>(rows, reinterpret_cast<const float*>(matrix.data), matrix, product, first);
+  }
+}
+
+RETORT_TARGET_portable void multiply_portable(const Panels& matrix, const Product& product) {
+  using T = Tile<4, 4, 1, 2>;
+  multiply_f32<T, T>(matrix, product);
+}
+
+#ifdef RETORT_X86
+// Twelve sums, and what they are made of, in sixteen registers.
+RETORT_TARGET_avx2 void multiply_avx2(const Panels& matrix, const Product& product) {
+  using T = Tile<8, 6, 1, 2>;
+  multiply_f32<T, T>(matrix, product);
+}
+
+RETORT_TARGET_avx512 void multiply_avx512(const Panels& matrix, const Product& product) {
+  multiply_f32<Tile<16, 8, 2, 2>, Tile<16, 8, 1, 1>>(matrix, product);
+}
+
+// Rows of a block in bf16. Rows that overlap, as those of convolutions do, are rounded once.
+RETORT_TARGET_bf16 Rows<uint16_t> rounded_rows(const Panels& matrix, const Product& product, int64_t first,
+                                               std::vector<uint16_t>& rounded) {
+  const int64_t count = std::min(block_rows, product.count - first);
+  const int64_t depth = matrix.depth;
+  const float* values = product.rows + first * product.row_stride;
+  const bool is_run = product.row_stride <= depth && product.row_stride % 2 == 0 && depth % 2 == 0;
+  const int64_t stride = is_run ? product.row_stride : depth + depth % 2;
+  rounded.resize(static_cast<size_t>(std::max((count - 1) * stride + depth, count * stride)));
+  if (is_run) {
+    round_to_bf16(values, (count - 1) * stride + depth, rounded.data());
+  } else {
+    for (int64_t r = 0; r < count; ++r) {
+      round_to_bf16(values + r * product.row_stride, depth, rounded.data() + r * stride);
+      if (depth % 2 == 1) rounded[static_cast<size_t>(r * stride + depth)] = 0;
+    }
+  }
+  return {rounded.data(), stride, count, (depth + 1) / 2};
+}
+
+RETORT_TARGET_bf16 void multiply_bf16(const Panels& matrix, const Product& product) {
+  static thread_local std::vector<uint16_t> rounded;
+  for (int64_t first = 0; first < product.count; first += block_rows)
+    multiply_rows<Bf16Tile<8, 2>, Bf16Tile<8, 1>>(rounded_rows(matrix, product, first, rounded),
+                                                  reinterpret_cast<const uint16_t*>(matrix.data), matrix,
+                                                  product, first);
+}
+#endif
+
+// Values of a row that make a kernel's step.
+int64_t steps_of(Precision precision) {
+  return precision == Precision::bf16 ? 2 : 1;
+}
+
+// What becomes one panel.
+struct PanelSource {
+  const float* values;
+  int64_t column_stride, depth_stride;
+  int64_t depth, columns;  // columns: panel_width at most
+
+  // Value k of every column; zeros where there are none.
+  void row(int64_t k, float* to) const {
+    if (columns < panel_width || k >= depth) std::fill_n(to, panel_width, 0.0f);
+    if (k >= depth) return;
+    const float* from = values + k * depth_stride;
+    if (column_stride == 1) {
+      std::copy_n(from, columns, to);
+    } else {
+      for (int64_t column = 0; column < columns; ++column) to[column] = from[column * column_stride];
+    }
+  }
+};
+
+void pack_panel(const PanelSource& source, float* panel) {
+  for (int64_t k = 0; k < source.depth; ++k) source.row(k, panel + k * panel_width);
+}
+
+void pack_panel(const PanelSource& source, uint16_t* panel) {
+  float even[panel_width], odd[panel_width], pairs[2 * panel_width];
+  for (int64_t k = 0; k < source.depth; k += 2) {
+    source.row(k, even);
+    source.row(k + 1, odd);
+    for (int64_t column = 0; column < panel_width; ++column) {
+      pairs[2 * column] = even[column];
+      pairs[2 * column + 1] = odd[column];
+    }
+    round_to_bf16(pairs, 2 * panel_width, panel + k * panel_width);
+  }
+}
+
+}  // namespace
+
+std::string to_string(Precision precision) {
+  return precision == Precision::bf16 ? "bf16" : "f32";
+}
+
+Precision parse_precision(const std::string& name) {
+  if (name == "f32") return Precision::f32;
+  if (name == "bf16") return Precision::bf16;
+  fail_usage("--precision {}: should be f32 or bf16", name);
+}
+
+bool has_precision(CpuPath path, Precision precision) {
+  return precision == Precision::f32 || path == CpuPath::avx512_bf16;
+}
+
+int64_t Panels::panel_size() const {
+  const int64_t step = steps_of(precision);
+  return (depth + step - 1) / step * step * panel_width;
+}
+
+int64_t panel_bytes(int64_t depth, int64_t columns, Precision precision) {
+  const Panels panels{depth, columns, precision, nullptr};
+  return panels_of(columns) * panels.panel_size() * step_bytes / steps_of(precision);
+}
+
+Panels pack_panels(const float* values, int64_t column_stride, int64_t depth_stride, int64_t depth,
+                   int64_t columns, Precision precision, std::byte* to) {
+  const Panels panels{depth, columns, precision, to};
+  for (int64_t panel = 0; panel < panels_of(columns); ++panel) {
+    const int64_t first = panel * panel_width;
+    const PanelSource source{values + first * column_stride, column_stride, depth_stride, depth,
+                             std::min(panel_width, columns - first)};
+    if (precision == Precision::bf16)
+      pack_panel(source, reinterpret_cast<uint16_t*>(to) + panel * panels.panel_size());
+    else
+      pack_panel(source, reinterpret_cast<float*>(to) + panel * panels.panel_size());
+  }
+  return panels;
+}
+
+PackedMatrix::PackedMatrix(const float* values, int64_t depth, int64_t columns, Precision precision)
+    : pages_(static_cast<size_t>(panel_bytes(depth, columns, precision))),
+      panels_(pack_panels(values, depth, 1, depth, columns, precision, pages_.data())) {}
+
+void multiply(CpuPath path, const Panels& matrix, const Product& product) {
+#ifdef RETORT_X86
+  if (matrix.precision == Precision::bf16) return multiply_bf16(matrix, product);
+  if (path == CpuPath::avx2) return multiply_avx2(matrix, product);
+  if (path != CpuPath::portable) return multiply_avx512(matrix, product);
+#endif
+  static_cast<void>(path);
+  multiply_portable(matrix, product);
+}
+
+}  // namespace retort

@@ -1,0 +1,87 @@
+#include "native/heads.h"
+
+namespace retort {
+namespace {
+
+// A matrix (depth, columns) as one keeps that multiplies from the right, turned into columns.
+std::vector<float> columns_of(const float* matrix, int64_t depth, int64_t columns) {
+  std::vector<float> turned(static_cast<size_t>(depth * columns));
+  for (int64_t k = 0; k < depth; ++k)
+    for (int64_t c = 0; c < columns; ++c)
+      turned[static_cast<size_t>(c * depth + k)] = matrix[k * columns + c];
+  return turned;
+}
+
+// A transposed convolution whose windows do not overlap: frame j of a row is the row times weight[:, :, j].
+Linear upsampler(WeightTable& weights, const std::string& name, int64_t hidden, int64_t factor,
+                 Precision precision) {
+  const std::vector<float> weight = weights.take(name + ".weight");  // (in, out, factor)
+  const std::vector<float> bias = weights.take(name + ".bias");
+  std::vector<float> columns(weight.size()), all_bias;
+  for (int64_t j = 0; j < factor; ++j) {
+    for (int64_t out = 0; out < hidden; ++out)
+      for (int64_t in = 0; in < hidden; ++in)
+        columns[static_cast<size_t>((j * hidden + out) * hidden + in)] =
+            weight[static_cast<size_t>((in * hidden + out) * factor + j)];
+    all_bias.insert(all_bias.end(), bias.begin(), bias.end());
+  }
+  return {PackedMatrix(columns.data(), hidden, factor * hidden, precision), std::move(all_bias)};
+}
+
+}  // namespace
+
+PredictionHeadOutputs::PredictionHeadOutputs(const ModelConfig& config, WeightTable& weights,
+                                             Precision precision) {
+  const PredictionHeads& heads = config.prediction;
+  if (heads.kind == PredictionHeads::Kind::split) {
+    split_ = true;
+    const auto inner = static_cast<size_t>(heads.inner);
+    const auto hidden = static_cast<size_t>(config.hidden);
+    const auto dim = static_cast<size_t>(heads.dim);
+    const std::vector<float> first = weights.take("heads.inner.weight");  // (heads * inner, hidden)
+    const std::vector<float> first_bias = weights.take("heads.inner.bias");
+    const std::vector<float> second = weights.take("heads.split.weight");  // (heads, inner, dim)
+    const std::vector<float> second_bias = weights.take("heads.split.bias");
+    for (size_t h = 0; h < heads.layers.size(); ++h) {
+      const auto part = [](const std::vector<float>& all, size_t at, size_t count) {
+        return std::vector<float>(all.begin() + static_cast<long>(at * count),
+                                  all.begin() + static_cast<long>((at + 1) * count));
+      };
+      const std::vector<float> columns = columns_of(second.data() + h * inner * dim, heads.inner, heads.dim);
+      heads_.push_back(
+          {Linear(PackedMatrix(first.data() + h * inner * hidden, config.hidden, heads.inner, precision),
+                  part(first_bias, h, inner)),
+           Linear(PackedMatrix(columns.data(), heads.inner, heads.dim, precision),
+                  part(second_bias, h, dim))});
+    }
+  } else if (heads.kind == PredictionHeads::Kind::upsampled) {
+    frames_per_row_ = config.time_reduction;
+    for (const int layer : heads.layers) {
+      const std::string name = fmt::format("heads.{}", layer);
+      Head head;
+      if (weights.has(name + ".upsampler.weight"))
+        head.first = upsampler(weights, name + ".upsampler", config.hidden, frames_per_row_, precision);
+      if (weights.has(name + ".projection.weight"))
+        head.second = Linear(weights, name + ".projection", config.hidden, precision);
+      heads_.push_back(std::move(head));
+    }
+  }
+}
+
+void PredictionHeadOutputs::apply(const Compute& compute, std::size_t index, const RowSpan& x,
+                                  const RowSpan& out) const {
+  static thread_local std::vector<float> memory;
+  const Head& head = heads_[index];
+  if (head.second.empty() || head.first.empty()) {
+    const Linear& only = head.second.empty() ? head.first : head.second;
+    only.apply(compute.path, x, {out.values, only.out(), x.count});
+    return;
+  }
+  memory.resize(static_cast<size_t>(x.count * head.first.out()));
+  head.first.apply(compute.path, x, {memory.data(), head.first.out(), x.count}, {split_, {}});
+  const int64_t in = head.second.in();
+  const RowSpan frames{memory.data(), in, x.count * head.first.out() / in};
+  head.second.apply(compute.path, frames, {out.values, out.stride, frames.count});
+}
+
+}  // namespace retort
