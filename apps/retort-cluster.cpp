@@ -42,6 +42,8 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 40));
   tool.option("--memory", memory,
               "Stay within this much memory (8G, 500M): stream what does not fit; 0: no limit");
+  tool.option("--alignments", options.alignments,
+              "CTM file of phones: the report says how well the clusters tell them apart (PNMI)");
   tool.option("--step", options.step,
               "Do one step of a job over many machines: update, or assign (of one --shard)");
   tool.shard(options.shard);

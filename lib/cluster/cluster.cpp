@@ -1,12 +1,14 @@
 #include "cluster/cluster.h"
 
 #include <filesystem>
+#include <optional>
 
 #include "base/bad_items.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "cluster/cluster_job.h"
 #include "cluster/cluster_steps.h"
+#include "cluster/phone_score.h"
 #include "corpus/corpus.h"
 #include "encoder/audio_frames.h"
 #include "kernels/cpu_path.h"
@@ -23,12 +25,31 @@ void refuse_steps(const ClusterOptions& options, const char* input) {
     fail_usage("--step: {} cannot be read by many processes; extract a frame store first", input);
 }
 
+// Ids and lengths of the audio behind the frames, at 16 kHz.
+using AudioLengths = std::vector<std::pair<std::string, int64_t>>;
+
+std::optional<PhoneScore> read_phones(const ClusterOptions& options, const Input& input,
+                                      const AudioLengths& utterances) {
+  if (options.alignments.empty()) return {};
+  return PhoneScore(options.alignments, utterances, input.origin.hop);
+}
+
+// Frames without times cannot be held against alignments.
+void refuse_alignments(const ClusterOptions& options, const char* input) {
+  if (!options.alignments.empty())
+    fail_usage(
+        "--alignments: {} does not say how far apart its frames are; label it, and score with "
+        "retort-evaluate units --hop",
+        input);
+}
+
 Json cluster_and_write(const ClusterOptions& options, const FrameSource& source, const Input& input,
-                       const Json& job) {
+                       const Json& job, const std::optional<PhoneScore>& phones = {}) {
   const Start start = start_of(options, source, input);
   const NormalisedFrames frames(source, start.norm);
   const KmeansResult result = run_kmeans(frames, start.kmeans);
-  Json report = write_result(options, input, start.norm, result, job);
+  const Json score = phones ? phones->of(*select_training_frames(source, start.kmeans), result) : Json();
+  Json report = write_result(options, input, start.norm, result, job, score);
   report["seconds"] = result.seconds;
   report["bytes_read"] = source.bytes_read();
   if (result.engine == "native") report["cpu"] = to_string(cpu_path());
@@ -39,6 +60,7 @@ Json cluster_and_write(const ClusterOptions& options, const FrameSource& source,
 Json cluster_table(const ClusterOptions& options) {
   const std::string& rspecifier = options.inputs.front();
   refuse_steps(options, "a table");
+  refuse_alignments(options, "a table");
   FrameTable table(rspecifier);
   if (table.kind() != StoreKind::features) fail("{}: holds labels, features were expected", rspecifier);
   if (table.dim() == 0) fail("{}: holds no frames", rspecifier);
@@ -64,13 +86,16 @@ Json cluster_store(const ClusterOptions& options) {
   if (is_table(options.inputs.front())) return cluster_table(options);
   const std::filesystem::path path = options.inputs.front();
   const bool array = path.extension() == ".npy";
+  if (array) refuse_alignments(options, "a .npy");
   const FrameStore store = array ? FrameStore::open_npy(path) : FrameStore::open(path);
   const StoreFrames source(store, options.kmeans.memory > 0);
   const Input input{store.info().origin, array ? store.hash() : ""};
   const Json job = job_of(options, input);
   if (is_done(options, job)) return report_on_disk(options.output);
   if (!options.step.empty()) return run_cluster_step(options, source, input, job);
-  return cluster_and_write(options, source, input, job);
+  AudioLengths utterances;
+  for (const StoredUtterance& one : store.utterances()) utterances.emplace_back(one.id, one.samples);
+  return cluster_and_write(options, source, input, job, read_phones(options, input, utterances));
 }
 
 // No fewer than there will be.
@@ -93,6 +118,9 @@ Json cluster_audio(const ClusterOptions& options) {
   input.origin.corpus = corpus.hash();
   const Json job = job_of(options, input);
   if (is_done(options, job)) return report_on_disk(options.output);
+  AudioLengths utterances;
+  for (const Utterance& one : corpus.utterances()) utterances.emplace_back(one.id, one.model_samples());
+  const std::optional<PhoneScore> phones = read_phones(options, input, utterances);
 
   const int64_t dim = encoder->outputs().front().dim;
   const int64_t expected = expected_frames(corpus, input.origin.hop);
@@ -108,13 +136,13 @@ Json cluster_audio(const ClusterOptions& options) {
   if (wanted == expected) {
     GatheredFrames frames(dim, expected);
     encode(frames);
-    return cluster_and_write(options, frames, input, job);
+    return cluster_and_write(options, frames, input, job, phones);
   }
   ReservoirFrames sample(dim, wanted, options.kmeans.seed);
   encode(sample);
   sample.finish();
   log_info("cluster", "training on {} of {} frames", sample.frames(), sample.frames_seen());
-  return cluster_and_write(options, sample, input, job);
+  return cluster_and_write(options, sample, input, job, phones);
 }
 
 }  // namespace

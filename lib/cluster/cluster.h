@@ -14,6 +14,7 @@ struct ClusterOptions {
   EncoderOptions encoder;           // model "": the input is features
   KmeansOptions kmeans;  // its device and threads are the encoder's too; init may be a codebook folder
   std::string normalise = "none";  // none, l2 or meanvar: what is done to frames first (FeatureNorm)
+  std::string alignments;          // CTM file of phones to score the clusters by; "": none
   std::string output;              // codebook folder
   std::string step;                // "": the whole job; else one step of it, update or assign
   std::string shard = "0/1";       // of the frames, for step assign

@@ -83,6 +83,7 @@ Json job_of(const ClusterOptions& options, const Input& input) {
               {"seed", kmeans.seed},
               {"origin", input.origin.to_json()}};
   if (!input.frames.empty()) job["frames_hash"] = input.frames;
+  if (!options.alignments.empty()) job["alignments"] = hash_file(options.alignments);
   return job;
 }
 
@@ -111,8 +112,9 @@ Start start_of(const ClusterOptions& options, const FrameSource& source, const I
 }
 
 Json write_result(const ClusterOptions& options, const Input& input, const FeatureNorm& norm,
-                  const KmeansResult& result, const Json& job) {
+                  const KmeansResult& result, const Json& job, const Json& phones) {
   Codebook codebook{result.centroids, input.origin, norm, report_of(result, job)};
+  if (!phones.is_null()) codebook.report["phones"] = phones;
   write_codebook(options.output, codebook);
   Json report = codebook.report;
   report.erase("sizes");

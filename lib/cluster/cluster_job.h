@@ -30,9 +30,10 @@ struct Start {
 // Reads the codebook to start from, which must be of such frames, or measures the normalisation.
 Start start_of(const ClusterOptions& options, const FrameSource& source, const Input& input);
 
-// Writes the codebook and returns the report that is printed, without what only this run knows.
+// Writes the codebook and returns the report that is printed, without what only this run knows. `phones` is
+// the score by alignments, or null.
 Json write_result(const ClusterOptions& options, const Input& input, const FeatureNorm& norm,
-                  const KmeansResult& result, const Json& job);
+                  const KmeansResult& result, const Json& job, const Json& phones = nullptr);
 
 // What a rerun prints: the codebook's own report.
 Json report_on_disk(const std::string& folder);

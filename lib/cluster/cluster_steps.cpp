@@ -197,6 +197,9 @@ void check_step_options(const ClusterOptions& options) {
   if (options.step != "update" && options.step != "assign")
     fail_usage("--step {}: should be update or assign", options.step);
   if (options.kmeans.starts > 1) fail_usage("--step: works on one start; give --starts 1");
+  if (!options.alignments.empty())
+    fail_usage(
+        "--step: keeps no labels to score by --alignments; use retort-label and retort-evaluate units");
   if (options.kmeans.engine == "faiss")
     fail_usage("--step: FAISS makes its iterations itself; use another engine");
 }

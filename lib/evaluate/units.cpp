@@ -7,8 +7,9 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "corpus/corpus.h"
-#include "evaluate/alignments.h"
-#include "evaluate/unit_quality.h"
+#include "measures/alignments.h"
+#include "measures/phone_tally.h"
+#include "measures/unit_quality.h"
 #include "store/frame_store.h"
 #include "store/kaldi_table.h"
 
@@ -16,18 +17,13 @@ namespace retort {
 namespace {
 
 constexpr const char* protocol = "units-1";
-constexpr int64_t frame_centre = 200;    // samples from the first one that a frame sees to its middle
 constexpr int64_t frame_width = 400;     // samples that a frame sees
 constexpr int64_t most_units = 1 << 20;  // that a table may name; they are counted per phone
 constexpr int hop_of_models = 320;
-constexpr int64_t overhang_allowed =
-    model_rate / 10;  // samples by which an alignment may outlast its utterance
 
 // Frames by phone and unit, and what was left out.
 struct Tally {
-  std::vector<std::vector<int64_t>> counts;  // [phone][unit]
-  int64_t silence = 0;
-  int64_t outside = 0;  // of any phone
+  PhoneTally frames;
   int64_t utterances = 0;
   int64_t without_alignment = 0;
 };
@@ -107,42 +103,23 @@ int64_t frame_step(const StoreInfo& info, const UnitsOptions& options) {
   return options.hop / hop;
 }
 
-void check_same_audio(const LabelledUtterance& utterance, const std::vector<AlignedPhone>& phones,
-                      const UnitsOptions& options) {
-  if (phones.back().end > utterance.samples + overhang_allowed)
-    fail("{}: utterance {} is aligned to {:.2f} s, but its labels are of {:.2f} s of audio",
-         options.alignments, utterance.id, static_cast<double>(phones.back().end) / model_rate,
-         static_cast<double>(utterance.samples) / model_rate);
-}
-
 Tally tally_frames(const Labels& labels, const Alignments& alignments, const UnitsOptions& options) {
-  std::vector<bool> silent;
-  for (const std::string& phone : alignments.phones())
-    silent.push_back(!options.keep_silence && is_silence(phone));
-  Tally tally;
-  tally.counts.assign(silent.size(), std::vector<int64_t>(static_cast<std::size_t>(labels.info.clusters), 0));
+  Tally tally{PhoneTally(alignments, labels.info.clusters, options.keep_silence)};
   const int64_t step = frame_step(labels.info, options);
-  const int64_t hop = labels.info.origin.hop;
   labels.for_each([&](const LabelledUtterance& utterance) {
     const std::vector<AlignedPhone>* phones = alignments.find(utterance.id);
     if (phones == nullptr) {
       ++tally.without_alignment;
       return;
     }
-    check_same_audio(utterance, *phones, options);
+    require_same_audio(options.alignments, utterance.id, utterance.samples, *phones);
     ++tally.utterances;
     for (int64_t frame = 0; frame < static_cast<int64_t>(utterance.labels.size()); frame += step) {
-      const int phone = phone_at(*phones, frame * hop + frame_centre);
       const int32_t unit = utterance.labels[static_cast<std::size_t>(frame)];
       if (unit < 0 || unit >= labels.info.clusters)
         fail("{}: utterance {} frame {} has label {}, but K is {}", options.labels, utterance.id, frame, unit,
              labels.info.clusters);
-      if (phone < 0)
-        ++tally.outside;
-      else if (silent[static_cast<std::size_t>(phone)])
-        ++tally.silence;
-      else
-        ++tally.counts[static_cast<std::size_t>(phone)][static_cast<std::size_t>(unit)];
+      tally.frames.add(*phones, frame, labels.info.origin.hop, unit);
     }
   });
   return tally;
@@ -163,16 +140,6 @@ Json job_of(const Labels& labels, const UnitsOptions& options) {
            {{"hop", frame_step(info, options) * info.origin.hop}, {"keep_silence", options.keep_silence}}}};
 }
 
-Json metrics_of(const UnitQuality& quality) {
-  return {{"pnmi", quality.pnmi},
-          {"phone_purity", quality.phone_purity},
-          {"cluster_purity", quality.cluster_purity},
-          {"mutual_information", quality.mutual_information},
-          {"phone_entropy", quality.phone_entropy},
-          {"unit_entropy", quality.unit_entropy},
-          {"unit_perplexity", quality.unit_perplexity}};
-}
-
 Json counts_of(const UnitQuality& quality, const Tally& tally, const Labels& labels,
                const Alignments& alignments) {
   return {{"frames", quality.frames},
@@ -181,8 +148,8 @@ Json counts_of(const UnitQuality& quality, const Tally& tally, const Labels& lab
           {"phones", quality.phones_seen},
           {"units_used", quality.units_used},
           {"units", labels.info.clusters},
-          {"frames_of_silence", tally.silence},
-          {"frames_outside_phones", tally.outside},
+          {"frames_of_silence", tally.frames.silence()},
+          {"frames_outside_phones", tally.frames.outside()},
           {"utterances", tally.utterances},
           {"utterances_without_alignment", tally.without_alignment},
           {"alignments_without_labels", static_cast<int64_t>(alignments.utterances()) - tally.utterances}};
@@ -218,7 +185,7 @@ std::string run_units(const UnitsOptions& options) {
   if (tally.without_alignment > 0)
     log_info("evaluate", "{} of {} utterances have no alignment and are left out", tally.without_alignment,
              labels.utterances);
-  const UnitQuality quality = unit_quality(tally.counts);
+  const UnitQuality quality = unit_quality(tally.frames.counts());
   return line_of(file.write(
       {{"metrics", metrics_of(quality)}, {"counts", counts_of(quality, tally, labels, alignments)}}));
 }

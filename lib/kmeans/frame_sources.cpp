@@ -9,16 +9,12 @@
 namespace retort {
 namespace {
 
-std::string frame_name(const std::string& id, int64_t frame) {
-  return fmt::format("{} frame {}", id, frame);
-}
-
 // By the first rows of utterances.
-std::string frame_name(const std::vector<std::pair<std::string, int64_t>>& begins, int64_t row) {
+FramePlace place_in(const std::vector<std::pair<std::string, int64_t>>& begins, int64_t row) {
   const auto after =
       std::upper_bound(begins.begin(), begins.end(), row,
                        [](int64_t wanted, const auto& begin) { return wanted < begin.second; });
-  return frame_name((after - 1)->first, row - (after - 1)->second);
+  return {&(after - 1)->first, row - (after - 1)->second};
 }
 
 }  // namespace
@@ -53,13 +49,13 @@ void StoreFrames::forget_what_was_read(int64_t first, int64_t count) const {
   store_.forget_rows(begin, std::min(first + count + around, frames()) - begin);
 }
 
-std::string StoreFrames::row_name(int64_t row) const {
+FramePlace StoreFrames::place(int64_t row) const {
   const std::vector<StoredUtterance>& utterances = store_.utterances();
   const auto after =
       std::upper_bound(utterances.begin(), utterances.end(), row,
                        [](int64_t wanted, const StoredUtterance& one) { return wanted < one.start; });
   const StoredUtterance& utterance = *(after - 1);
-  return frame_name(utterance.id, row - utterance.start);
+  return {&utterance.id, row - utterance.start};
 }
 
 void GatheredFrames::add(const std::string& id, const Matrix& frames) {
@@ -71,8 +67,8 @@ void GatheredFrames::read_rows(int64_t first, int64_t count, float* out) const {
   std::copy_n(values_.begin() + first * dim_, count * dim_, out);
 }
 
-std::string GatheredFrames::row_name(int64_t row) const {
-  return frame_name(begins_, row);
+FramePlace GatheredFrames::place(int64_t row) const {
+  return place_in(begins_, row);
 }
 
 ReservoirFrames::ReservoirFrames(int64_t dim, int64_t wanted, uint64_t seed)
@@ -103,8 +99,8 @@ void ReservoirFrames::read_rows(int64_t first, int64_t count, float* out) const 
     std::copy_n(rows_.row(slots_[static_cast<std::size_t>(first + i)].place).data(), dim(), out + i * dim());
 }
 
-std::string ReservoirFrames::row_name(int64_t row) const {
-  return frame_name(begins_, slots_[static_cast<std::size_t>(row)].row);
+FramePlace ReservoirFrames::place(int64_t row) const {
+  return place_in(begins_, slots_[static_cast<std::size_t>(row)].row);
 }
 
 SampledFrames::SampledFrames(const FrameSource& source, std::vector<int64_t> rows)
@@ -114,8 +110,8 @@ void SampledFrames::read_rows(int64_t first, int64_t count, float* out) const {
   std::copy_n(values_.data() + first * dim(), count * dim(), out);
 }
 
-std::string SampledFrames::row_name(int64_t row) const {
-  return source_.row_name(rows_[static_cast<std::size_t>(row)]);
+FramePlace SampledFrames::place(int64_t row) const {
+  return source_.place(rows_[static_cast<std::size_t>(row)]);
 }
 
 void PickedFrames::read_rows(int64_t first, int64_t count, float* out) const {
@@ -123,8 +119,8 @@ void PickedFrames::read_rows(int64_t first, int64_t count, float* out) const {
     source_.read_rows(rows_[static_cast<std::size_t>(first + i)], 1, out + i * dim());
 }
 
-std::string PickedFrames::row_name(int64_t row) const {
-  return source_.row_name(rows_[static_cast<std::size_t>(row)]);
+FramePlace PickedFrames::place(int64_t row) const {
+  return source_.place(rows_[static_cast<std::size_t>(row)]);
 }
 
 FeatureNorm measure_norm(const FrameSource& source, const std::string& kind) {

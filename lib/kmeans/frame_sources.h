@@ -27,7 +27,7 @@ class ForwardedFrames : public FrameSource {
   const float* rows_in_place(int64_t first, int64_t count) const override {
     return source_.rows_in_place(first, count);
   }
-  std::string row_name(int64_t row) const override { return source_.row_name(row); }
+  FramePlace place(int64_t row) const override { return source_.place(row); }
   bool in_memory() const override { return source_.in_memory(); }
   int64_t bytes_read() const override { return source_.bytes_read(); }
 
@@ -45,7 +45,7 @@ class StoreFrames : public FrameSource {
   int64_t dim() const override { return store_.info().dim; }
   void read_rows(int64_t first, int64_t count, float* out) const override;
   const float* rows_in_place(int64_t first, int64_t count) const override;
-  std::string row_name(int64_t row) const override;
+  FramePlace place(int64_t row) const override;
   int64_t bytes_read() const override { return bytes_read_; }
 
  private:
@@ -69,7 +69,7 @@ class GatheredFrames : public FrameSource {
   int64_t dim() const override { return dim_; }
   void read_rows(int64_t first, int64_t count, float* out) const override;
   const float* rows_in_place(int64_t first, int64_t) const override { return values_.data() + first * dim_; }
-  std::string row_name(int64_t row) const override;
+  FramePlace place(int64_t row) const override;
   bool in_memory() const override { return true; }
 
  private:
@@ -90,7 +90,7 @@ class ReservoirFrames : public FrameSource {
   int64_t frames() const override { return std::ssize(slots_); }
   int64_t dim() const override { return rows_.columns(); }
   void read_rows(int64_t first, int64_t count, float* out) const override;
-  std::string row_name(int64_t row) const override;
+  FramePlace place(int64_t row) const override;
   bool in_memory() const override { return true; }
   int64_t frames_seen() const { return seen_; }
 
@@ -120,7 +120,7 @@ class SampledFrames : public FrameSource {
   int64_t dim() const override { return values_.columns(); }
   void read_rows(int64_t first, int64_t count, float* out) const override;
   const float* rows_in_place(int64_t first, int64_t) const override { return values_.row(first).data(); }
-  std::string row_name(int64_t row) const override;
+  FramePlace place(int64_t row) const override;
 
  private:
   const FrameSource& source_;
@@ -141,7 +141,7 @@ class RangeOfFrames : public ForwardedFrames {
   const float* rows_in_place(int64_t first, int64_t count) const override {
     return source_.rows_in_place(first_ + first, count);
   }
-  std::string row_name(int64_t row) const override { return source_.row_name(first_ + row); }
+  FramePlace place(int64_t row) const override { return source_.place(first_ + row); }
 
  private:
   int64_t first_;
@@ -158,7 +158,7 @@ class PickedFrames : public ForwardedFrames {
   int64_t frames() const override { return std::ssize(rows_); }
   void read_rows(int64_t first, int64_t count, float* out) const override;
   const float* rows_in_place(int64_t, int64_t) const override { return nullptr; }
-  std::string row_name(int64_t row) const override;
+  FramePlace place(int64_t row) const override;
 
  private:
   std::vector<int64_t> rows_;

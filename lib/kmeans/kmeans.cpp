@@ -61,6 +61,11 @@ KmeansResult cluster_frames(const FrameSource& source, const KmeansOptions& opti
 
 }  // namespace
 
+std::string FrameSource::row_name(int64_t row) const {
+  const FramePlace where = place(row);
+  return fmt::format("{} frame {}", *where.utterance, where.frame);
+}
+
 void check_kmeans_options(const KmeansOptions& options) {
   if (options.clusters < 1 || options.clusters > 65536)
     fail_usage("{} clusters: should be 1 to 65536", options.clusters);

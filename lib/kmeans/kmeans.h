@@ -17,6 +17,12 @@
 
 namespace retort {
 
+// Which frame of which utterance a row is.
+struct FramePlace {
+  const std::string* utterance;  // its id, which the source keeps
+  int64_t frame;
+};
+
 // Frames as one long matrix of rows, wherever they are.
 class FrameSource {
  public:
@@ -27,8 +33,9 @@ class FrameSource {
   virtual void read_rows(int64_t first, int64_t count, float* out) const = 0;
   // Where rows [first, first + count) lie in memory as they are read, or null where they do not.
   virtual const float* rows_in_place(int64_t, int64_t) const { return nullptr; }
+  virtual FramePlace place(int64_t row) const = 0;
   // What row `row` is called in an error: utterance and frame.
-  virtual std::string row_name(int64_t row) const = 0;
+  std::string row_name(int64_t row) const;
   // A pass takes this many rows at a time, and says so before it reads them, from one thread alone.
   virtual int64_t chunk_rows() const { return int64_t{1} << 16; }
   virtual void begin_chunk(int64_t /*first*/) const {}
@@ -56,8 +63,9 @@ struct KmeansOptions {
 };
 
 struct KmeansResult {
-  Matrix centroids;            // (K, dim)
-  std::vector<int64_t> sizes;  // frames per cluster in the last assignment
+  Matrix centroids;             // (K, dim)
+  std::vector<int32_t> labels;  // of the frames trained on, in the last assignment
+  std::vector<int64_t> sizes;   // frames per cluster in it
   std::vector<double> curve;  // mean squared distance to the nearest centroid, before each iteration's update
   double inertia = 0;         // the same for the final centroids
   int splits = 0;             // empty clusters refilled over all iterations

@@ -137,6 +137,7 @@ KmeansResult run_lloyd(const FrameSource& source, const KmeansOptions& options, 
   Progress progress("assign", "frames", frames);
   while (!lloyd.done()) lloyd.take(passes.run(lloyd.centroids(), progress), source);
   KmeansResult result = lloyd.result();
+  result.labels = passes.take_labels();
   result.engine = options.engine;
   result.seconds = {{"iterations", iteration_seconds}, {"final", watch.lap()}};
   return result;

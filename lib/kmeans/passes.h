@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/matrix.h"
@@ -29,6 +30,8 @@ class Passes {
   // The sums of the last pass, for merging with those over other frames.
   const ClusterSums& sums() const { return *sums_; }
   const std::vector<int32_t>& labels() const { return labels_; }
+  // Hands them over; there is no pass after that.
+  std::vector<int32_t> take_labels() { return std::move(labels_); }
 
  private:
   void find_farthest(const Matrix& centroids, Clusters& clusters) const;

@@ -100,6 +100,10 @@ TEST_CASE("the objective never grows and is that of the centroids", "[kmeans]") 
     CHECK(result.inertia == Approx(mean_squared_distance(frames, result.centroids)));
     CHECK(result.inertia <= result.curve.back());
     CHECK(std::accumulate(result.sizes.begin(), result.sizes.end(), int64_t{0}) == 1500);
+    REQUIRE(result.labels.size() == 1500);
+    for (int32_t k = 0; k < 20; ++k)
+      CHECK(std::count(result.labels.begin(), result.labels.end(), k) ==
+            result.sizes[static_cast<size_t>(k)]);
   }
 }
 

@@ -220,6 +220,40 @@ class LabelTest(ToolTest):
             self.assertEqual(self.bytes_of(f"{name}-stored")["centroids.npy"], self.bytes_of(f"{name}-heard")["centroids.npy"])
         self.fails(1, "is too little to hold", "retort-cluster", "-k", 6, "--model", "mfcc", "corpus.jsonl", "-o", "x", "--memory", "1M")
 
+    def test_clusters_are_scored_by_phones_as_units_are(self):
+        phones = [f"u{i} 1 {0.1 * j:.1f} 0.1 {'ABC'[(i + j) % 3] if j < 5 else 'SIL'}" for i in range(3) for j in range(6)]
+        (self.folder / "phones.ctm").write_text("".join(line + "\n" for line in phones))
+        self.succeeds("retort-extract", "--model", "mfcc", "corpus.jsonl", "-o", "mfcc")
+        job = ["retort-cluster", "-k", 6, "--alignments", "phones.ctm"]
+        for name, options in (("all", []), ("some", ["--points-per-centroid", 20])):
+            report = json.loads(self.succeeds(*job, "mfcc", "-o", name, *options).out)
+            heard = json.loads(self.succeeds(*job, "--model", "mfcc", "corpus.jsonl", "-o", f"{name}-heard", *options).out)
+            self.assertEqual(report["phones"], heard["phones"])
+            counted = sum(report["phones"][key] for key in report["phones"] if key.startswith("frames"))
+            self.assertEqual(counted, report["frames"])
+            self.assertGreater(report["phones"]["frames_without_alignment"], 0)
+            self.assertEqual(self.read_json(f"{name}/codebook.json")["phones"], report["phones"])
+        self.succeeds("retort-label", "--codebook", "all", "mfcc", "-o", "labels")
+        self.succeeds("retort-evaluate", "units", "--labels", "labels", "--alignments", "phones.ctm", "-o", "units.json")
+        units = self.read_json("units.json")
+        ours = self.read_json("all/codebook.json")["phones"]
+        for key, value in units["metrics"].items():
+            self.assertEqual(ours[key], value)
+        for key in ("frames", "frames_of_silence", "frames_outside_phones"):
+            self.assertEqual(ours[key], units["counts"][key])
+
+    def test_alignments_that_do_not_fit(self):
+        job = ["retort-cluster", "-k", 6, "--model", "mfcc", "corpus.jsonl", "-o", "x", "--alignments", "phones.ctm"]
+        self.fails(1, "phones.ctm", *job)
+        (self.folder / "phones.ctm").write_text("other 1 0.0 0.1 A\n")
+        self.fails(1, "aligns none of the 4 utterances", *job)
+        (self.folder / "phones.ctm").write_text("u1 1 0.0 0.8 A\n")
+        self.fails(1, "u1 is aligned to 0.80 s", *job)
+        write_npy(self.folder / "x.npy", [(1, 2), (3, 4), (5, 6)])
+        self.fails(2, "a .npy does not say", "retort-cluster", "-k", 2, "x.npy", "-o", "x", "--alignments", "phones.ctm")
+        self.fails(2, "keeps no labels", "retort-cluster", "-k", 2, "x.npy", "-o", "x", "--alignments", "phones.ctm", "--step", "update")
+        self.leaves_nothing("x")
+
     def test_a_shard_of_the_features_is_missing(self):
         self.succeeds("retort-extract", "--model", "mfcc", "corpus.jsonl", "-o", "half", "--shard", "0/2")
         self.fails(1, "part 1 of 2 is missing", "retort-label", "--codebook", "cb", "half", "-o", "x")

@@ -1,4 +1,4 @@
-#include "evaluate/alignments.h"
+#include "measures/alignments.h"
 
 #include <algorithm>
 #include <charconv>

@@ -1,4 +1,4 @@
-#include "evaluate/unit_quality.h"
+#include "measures/unit_quality.h"
 
 #include <algorithm>
 #include <cmath>
@@ -76,6 +76,16 @@ UnitQuality unit_quality(const std::vector<std::vector<int64_t>>& counts) {
   quality.mutual_information = mutual_information(counts, phones, units, quality.frames);
   quality.pnmi = quality.mutual_information / quality.phone_entropy;
   return quality;
+}
+
+Json metrics_of(const UnitQuality& quality) {
+  return {{"pnmi", quality.pnmi},
+          {"phone_purity", quality.phone_purity},
+          {"cluster_purity", quality.cluster_purity},
+          {"mutual_information", quality.mutual_information},
+          {"phone_entropy", quality.phone_entropy},
+          {"unit_entropy", quality.unit_entropy},
+          {"unit_perplexity", quality.unit_perplexity}};
 }
 
 }  // namespace retort

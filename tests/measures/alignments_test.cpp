@@ -1,4 +1,4 @@
-#include "evaluate/alignments.h"
+#include "measures/alignments.h"
 
 #include <catch2/catch.hpp>
 

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/json.h"
+
 namespace retort {
 
 // All of one table of frames. Entropies and mutual information in nats. Definitions: Hsu et al., "HuBERT:
@@ -25,5 +27,8 @@ struct UnitQuality {
 
 // counts[phone][unit] frames. An Error where there is no frame, or only one phone (its entropy is 0).
 UnitQuality unit_quality(const std::vector<std::vector<int64_t>>& counts);
+
+// The measures by name, without the counts.
+Json metrics_of(const UnitQuality& quality);
 
 }  // namespace retort

@@ -1,4 +1,4 @@
-#include "evaluate/unit_quality.h"
+#include "measures/unit_quality.h"
 
 #include <catch2/catch.hpp>
 #include <cmath>

@@ -1,0 +1,48 @@
+#include "cluster/phone_score.h"
+
+#include "base/error.h"
+#include "measures/phone_tally.h"
+#include "measures/unit_quality.h"
+
+namespace retort {
+
+PhoneScore::PhoneScore(const std::string& alignments,
+                       const std::vector<std::pair<std::string, int64_t>>& utterances, int hop)
+    : alignments_(Alignments::read(alignments)), hop_(hop) {
+  bool any = false;
+  for (const auto& [id, samples] : utterances) {
+    const std::vector<AlignedPhone>* phones = alignments_.find(id);
+    if (phones == nullptr) continue;
+    any = true;
+    require_same_audio(alignments, id, samples, *phones);
+  }
+  if (!any)
+    fail("{}: aligns none of the {} utterances; is it of the same corpus?", alignments, utterances.size());
+}
+
+Json PhoneScore::of(const FrameSource& frames, const KmeansResult& result) const {
+  PhoneTally tally(alignments_, result.centroids.rows(), false);
+  const std::string* utterance = nullptr;
+  const std::vector<AlignedPhone>* phones = nullptr;
+  int64_t not_aligned = 0;
+  for (int64_t row = 0; row < frames.frames(); ++row) {
+    const FramePlace place = frames.place(row);
+    if (place.utterance != utterance) {
+      utterance = place.utterance;
+      phones = alignments_.find(*utterance);
+    }
+    if (phones == nullptr)
+      ++not_aligned;
+    else
+      tally.add(*phones, place.frame, hop_, result.labels[static_cast<std::size_t>(row)]);
+  }
+  const UnitQuality quality = unit_quality(tally.counts());
+  Json score = metrics_of(quality);
+  score["frames"] = quality.frames;
+  score["frames_of_silence"] = tally.silence();
+  score["frames_outside_phones"] = tally.outside();
+  score["frames_without_alignment"] = not_aligned;
+  return score;
+}
+
+}  // namespace retort
