@@ -26,8 +26,13 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(0, 1000000));
   tool.option("--tolerance", options.kmeans.tolerance,
               "Stop when an iteration lowers the objective by no more than this share; 0: go on");
-  tool.option("--init", options.kmeans.init,
-              "random, kmeans++, or what to start from: a (K, dim) .npy or a codebook folder");
+  tool.option(
+      "--init", options.kmeans.init,
+      "random, kmeans++, kmeans-parallel, or what to start from: a (K, dim) .npy or a codebook folder");
+  tool.option("--init-points-per-centroid", options.kmeans.init_points_per_centroid,
+              "Frames per cluster that the start looks at; 0: all; -1: 32 for kmeans++, all for "
+              "kmeans-parallel")
+      ->check(CLI::Range(int64_t{-1}, int64_t{1} << 40));
   tool.option("--starts", options.kmeans.starts, "Random starts; the best one is kept")
       ->check(CLI::Range(1, 1000));
   tool.option("--normalise", options.normalise,

@@ -22,12 +22,17 @@ inline uint64_t mix_seed(std::initializer_list<uint64_t> parts) {
   return state;
 }
 
+// 64 random bits as a number in [0, 1), by the first 53 of them.
+inline double uniform_of(uint64_t bits) {
+  return static_cast<double>(bits >> 11) * 0x1.0p-53;
+}
+
 class Random {
  public:
   explicit Random(uint64_t seed) : engine_(seed) {}
 
-  // In [0, 1), with 53 random bits.
-  double uniform() { return static_cast<double>(engine_() >> 11) * 0x1.0p-53; }
+  // In [0, 1).
+  double uniform() { return uniform_of(engine_()); }
   // In [0, count), each as likely as the other to 2^-64 * count; count must not be 0.
   uint64_t below(uint64_t count) {
     return static_cast<uint64_t>((static_cast<unsigned __int128>(engine_()) * count) >> 64);

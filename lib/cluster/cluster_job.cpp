@@ -14,7 +14,7 @@ namespace retort {
 namespace {
 
 bool starts_from_codebook(const ClusterOptions& options) {
-  return is_codebook(options.kmeans.init);
+  return !is_way_to_start(options.kmeans.init) && is_codebook(options.kmeans.init);
 }
 
 std::string name_of_start(const ClusterOptions& options) {
@@ -76,6 +76,7 @@ Json job_of(const ClusterOptions& options, const Input& input) {
               {"iterations", kmeans.iterations},
               {"tolerance", kmeans.tolerance},
               {"init", name_of_start(options)},
+              {"init_points_per_centroid", kmeans.init_points_per_centroid},
               {"starts", kmeans.starts},
               {"normalise", options.normalise},
               {"engine", resolve_kmeans_engine(kmeans.engine, kmeans.device)},

@@ -9,8 +9,10 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "kmeans/candidates.h"
 #include "kmeans/kmeans_init.h"
 #include "kmeans/native_labeller.h"
+#include "kmeans/plus_plus.h"
 
 namespace retort {
 namespace {
@@ -30,12 +32,21 @@ int64_t bytes_of_bounds(int64_t frames, const KmeansOptions& options) {
   return frames * (4 + NativeLabeller::bytes_per_frame(options.clusters));
 }
 
+// What choosing the first centroids takes.
+int64_t bytes_of_start(int64_t frames, int64_t dim, const KmeansOptions& options) {
+  const int64_t row_bytes = dim * 4;
+  const int64_t wanted = init_frames(frames, options);
+  if (options.init == "kmeans++") return wanted * (row_bytes + PlusPlus::bytes_per_row);
+  if (options.init == "kmeans-parallel")
+    return (wanted == frames ? 0 : wanted * row_bytes) + bytes_of_candidates(wanted, dim, options);
+  return std::min(frames, 2 * options.clusters) * row_bytes;
+}
+
 // What a job takes besides its frames: centroids in their several forms and exact sums, or the initial sample
 // before; labels, twice in a chunk.
 int64_t bytes_beside_frames(int64_t frames, int64_t dim, const KmeansOptions& options) {
   const int64_t centroids = options.clusters * dim * 64;
-  const int64_t sample = options.init == "kmeans++" ? kmeanspp_frames_per_cluster : 2;
-  const int64_t sampled = std::min(frames, sample * options.clusters) * dim * 4;
+  const int64_t sampled = bytes_of_start(frames, dim, options);
   const int64_t copied = options.engine == "faiss" ? frames * dim * 4 : 0;
   return copied + std::max(centroids, sampled) + frames * 4 + (int64_t{16} << 20) +
          bytes_of_bounds(frames, options);

@@ -66,6 +66,10 @@ std::string FrameSource::row_name(int64_t row) const {
   return fmt::format("{} frame {}", *where.utterance, where.frame);
 }
 
+bool is_way_to_start(const std::string& init) {
+  return init == "random" || init == "kmeans++" || init == "kmeans-parallel";
+}
+
 void check_kmeans_options(const KmeansOptions& options) {
   if (options.clusters < 1 || options.clusters > 65536)
     fail_usage("{} clusters: should be 1 to 65536", options.clusters);
@@ -77,9 +81,17 @@ void check_kmeans_options(const KmeansOptions& options) {
   if (!(options.tolerance >= 0 && options.tolerance < 1))
     fail_usage("tolerance {}: should be at least 0 and less than 1", options.tolerance);
   if (options.starts > 1 && options.init.ends_with(".npy"))
-    fail_usage("{} starts: {} is one; use random or kmeans++", options.starts, options.init);
-  if (options.init != "random" && options.init != "kmeans++" && !options.init.ends_with(".npy"))
-    fail_usage("init {}: should be random, kmeans++, a .npy file or a codebook", options.init);
+    fail_usage("{} starts: {} is one; use random, kmeans++ or kmeans-parallel", options.starts, options.init);
+  if (!is_way_to_start(options.init) && !options.init.ends_with(".npy"))
+    fail_usage("init {}: should be random, kmeans++, kmeans-parallel, a .npy file or a codebook",
+               options.init);
+  if (options.init_points_per_centroid < -1)
+    fail_usage("{} points per centroid to start from: should be 0 (all frames) or more",
+               options.init_points_per_centroid);
+  if (options.init_points_per_centroid >= 0 && options.init != "kmeans++" &&
+      options.init != "kmeans-parallel")
+    fail_usage("init {}: looks at no sample of points per centroid; kmeans++ and kmeans-parallel do",
+               options.init);
   resolve_kmeans_engine(options.engine, options.device);
 }
 

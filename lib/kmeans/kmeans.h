@@ -50,7 +50,10 @@ struct KmeansOptions {
   int iterations = 25;     // at most; fewer when an iteration moves no centroid
   double tolerance = 0;    // stop when an iteration lowers the objective by no more than this share of it
   int starts = 1;          // from different seeds; the one that ends at the least inertia is kept
-  std::string init = "kmeans++";  // random, kmeans++, or a (K, dim) .npy to start from
+  std::string init = "kmeans++";  // random, kmeans++, kmeans-parallel, or a (K, dim) .npy to start from
+  // Frames per cluster that kmeans++ and kmeans-parallel look at, sampled without replacement; 0: all frames;
+  // -1: 32 for kmeans++, which holds them, all for kmeans-parallel.
+  int64_t init_points_per_centroid = -1;
   std::string engine =
       "auto";  // native, torch, faiss, or auto (native on the CPU, torch on CUDA: same centroids)
   std::string device = "cpu";  // cpu, or cuda, cuda:i (engine torch)
@@ -74,6 +77,9 @@ struct KmeansResult {
   int64_t frames = 0;             // trained on
   Json seconds = Json::object();  // wall time by phase: init, iterations, final; of all starts together
 };
+
+// Whether `init` names a way to choose centroids, rather than a file.
+bool is_way_to_start(const std::string& init);
 
 // Throws a usage Error for options that no data could satisfy; run_kmeans does so too.
 void check_kmeans_options(const KmeansOptions& options);

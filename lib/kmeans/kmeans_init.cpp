@@ -2,17 +2,21 @@
 
 #include <algorithm>
 #include <iterator>
-#include <limits>
 #include <numeric>
 #include <string>
 #include <unordered_set>
+#include <utility>
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/random.h"
 #include "base/signals.h"
 #include "base/threads.h"
+#include "kmeans/candidates.h"
 #include "kmeans/exact_distance.h"
+#include "kmeans/frame_sources.h"
+#include "kmeans/plus_plus.h"
 #include "store/npy.h"
 
 namespace retort {
@@ -63,61 +67,34 @@ void choose_random(const FrameSource& source, const KmeansOptions& options, Dist
   for (const int64_t row : order) chosen.add(sample.row(row).data());
 }
 
-// k-means++ (Arthur and Vassilvitskii, 2007): each next centroid is drawn with a probability in proportion to
-// its squared distance from those before.
-class PlusPlus {
- public:
-  PlusPlus(const Matrix& sample, int threads)
-      : sample_(sample),
-        threads_(threads),
-        nearest_(static_cast<size_t>(sample.rows()), std::numeric_limits<double>::infinity()) {}
-
-  void add_centroid(const float* centroid) {
-    constexpr int64_t task = 2048;
-    parallel_for(static_cast<size_t>((sample_.rows() + task - 1) / task), threads_, [&](size_t index) {
-      const int64_t first = static_cast<int64_t>(index) * task;
-      for (int64_t i = first; i < std::min(first + task, sample_.rows()); ++i) {
-        double& nearest = nearest_[static_cast<size_t>(i)];
-        nearest = std::min(nearest, squared_distance(sample_.row(i).data(), centroid, sample_.columns()));
-      }
-    });
-  }
-
-  // A row drawn by its squared distance; -1 where every row is a centroid already.
-  int64_t draw(Random& random) const {
-    const double total = std::accumulate(nearest_.begin(), nearest_.end(), 0.0);
-    if (!(total > 0)) return -1;
-    double left = random.uniform() * total;
-    int64_t drawn = -1;
-    for (size_t i = 0; i < nearest_.size(); ++i) {
-      if (nearest_[i] <= 0) continue;
-      drawn = static_cast<int64_t>(i);
-      left -= nearest_[i];
-      if (left < 0) break;
-    }
-    return drawn;
-  }
-
- private:
-  const Matrix& sample_;
-  int threads_;
-  std::vector<double> nearest_;
-};
-
-void choose_plus_plus(const FrameSource& source, const KmeansOptions& options, DistinctRows& chosen) {
-  const int64_t count = std::min(source.frames(), kmeanspp_frames_per_cluster * options.clusters);
-  const Matrix sample =
-      gather_rows(source, sample_rows(source.frames(), count, mix_seed({options.seed, seed_of_init})));
+// The rows that k-means++ draws of these, which are as good as `weights` many (none: one) each.
+void choose_plus_plus(const Matrix& rows, std::vector<double> weights, const KmeansOptions& options,
+                      DistinctRows& chosen) {
   Random random(mix_seed({options.seed, seed_of_init, 1}));
-  PlusPlus distances(sample, options.threads);
-  int64_t drawn = static_cast<int64_t>(random.below(static_cast<uint64_t>(count)));
-  while (drawn >= 0) {
+  PlusPlus distances(rows, std::move(weights), options.threads);
+  while (!chosen.full()) {
     throw_if_stopped();
-    chosen.add(sample.row(drawn).data());
-    if (chosen.full()) return;
-    distances.add_centroid(sample.row(drawn).data());
-    drawn = distances.draw(random);
+    const int64_t drawn = distances.draw(random);
+    if (drawn < 0) return;
+    chosen.add(rows.row(drawn).data());
+    distances.add_centroid(rows.row(drawn).data());
   }
+}
+
+std::vector<int64_t> init_sample(const FrameSource& source, const KmeansOptions& options) {
+  return sample_rows(source.frames(), init_frames(source.frames(), options),
+                     mix_seed({options.seed, seed_of_init}));
+}
+
+void choose_from_candidates(const FrameSource& source, const KmeansOptions& options, DistinctRows& chosen) {
+  const uint64_t seed = mix_seed({options.seed, seed_of_init, 2});
+  const bool all = init_frames(source.frames(), options) == source.frames();
+  Candidates candidates =
+      all ? draw_candidates(source, options, seed)
+          : draw_candidates(SampledFrames(source, init_sample(source, options)), options, seed);
+  log_info("kmeans", "{} candidates for {} clusters drawn in {} rounds", candidates.rows.rows(),
+           options.clusters, candidates.rounds);
+  choose_plus_plus(candidates.rows, std::move(candidates.weights), options, chosen);
 }
 
 Matrix centroids_of_file(const FrameSource& source, const KmeansOptions& options) {
@@ -171,6 +148,14 @@ void read_finite_rows(const FrameSource& source, int64_t first, int64_t count, f
   check_finite_rows(source, first, count, out);
 }
 
+void read_finite_rows(const FrameSource& source, int64_t first, int64_t count, float* out, int threads) {
+  constexpr int64_t task = 512;
+  parallel_for(static_cast<size_t>((count + task - 1) / task), threads, [&](size_t index) {
+    const int64_t begin = static_cast<int64_t>(index) * task;
+    read_finite_rows(source, first + begin, std::min(task, count - begin), out + begin * source.dim());
+  });
+}
+
 void check_finite_rows(const FrameSource& source, int64_t first, int64_t count, const float* rows) {
   if (all_finite(rows, count * source.dim())) return;
   for (int64_t i = 0; i < count; ++i)
@@ -191,11 +176,23 @@ Matrix gather_rows(const FrameSource& source, const std::vector<int64_t>& rows) 
   return gathered;
 }
 
+int64_t init_frames(int64_t frames, const KmeansOptions& options) {
+  constexpr int64_t for_plus_plus = 32;
+  const int64_t per_cluster = options.init_points_per_centroid >= 0 ? options.init_points_per_centroid
+                              : options.init == "kmeans++"          ? for_plus_plus
+                                                                    : 0;
+  return per_cluster == 0 ? frames : std::min(frames, per_cluster * options.clusters);
+}
+
 Matrix initial_centroids(const FrameSource& source, const KmeansOptions& options) {
-  if (options.init != "random" && options.init != "kmeans++") return centroids_of_file(source, options);
+  if (options.init.ends_with(".npy")) return centroids_of_file(source, options);
   DistinctRows chosen(options.clusters, source.dim());
-  options.init == "random" ? choose_random(source, options, chosen)
-                           : choose_plus_plus(source, options, chosen);
+  if (options.init == "random")
+    choose_random(source, options, chosen);
+  else if (options.init == "kmeans++")
+    choose_plus_plus(gather_rows(source, init_sample(source, options)), {}, options, chosen);
+  else
+    choose_from_candidates(source, options, chosen);
   if (!chosen.full()) fill_from_all(source, chosen);
   if (!chosen.full())
     fail(

@@ -9,8 +9,8 @@
 
 namespace retort {
 
-// kmeans++ draws from a sample of this many frames per cluster; the whole of a smaller source.
-inline constexpr int64_t kmeanspp_frames_per_cluster = 32;
+// How many of a source's frames a start by kmeans++ or kmeans-parallel looks at.
+int64_t init_frames(int64_t frames, const KmeansOptions& options);
 
 // `count` different rows of [0, total), ascending, each set as likely as any other (Knuth's selection
 // sampling).
@@ -28,6 +28,9 @@ Matrix gather_rows(const FrameSource& source, const std::vector<int64_t>& rows);
 
 // Reads rows; an Error names the first that is not finite.
 void read_finite_rows(const FrameSource& source, int64_t first, int64_t count, float* out);
+
+// The same from several threads.
+void read_finite_rows(const FrameSource& source, int64_t first, int64_t count, float* out, int threads);
 
 // The same check of rows that are there already.
 void check_finite_rows(const FrameSource& source, int64_t first, int64_t count, const float* rows);

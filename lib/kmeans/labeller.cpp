@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "base/threads.h"
 #include "kmeans/kmeans_init.h"
 #include "kmeans/native_labeller.h"
 
@@ -23,21 +22,13 @@ class AssigningLabeller : public Labeller {
   void label(int64_t first, int64_t count, int32_t* labels) override {
     for (int64_t begin = 0; begin < count; begin += chunk_rows) {
       const int64_t here = std::min(chunk_rows, count - begin);
-      read(first + begin, here);
+      read_finite_rows(source_, first + begin, here, rows_.data(), options_.threads);
       assigner_->assign(rows_.data(), here, labels + begin, nullptr);
     }
   }
 
  private:
   static constexpr int64_t chunk_rows = 8192;
-
-  void read(int64_t first, int64_t count) {
-    constexpr int64_t task = 512;
-    parallel_for(static_cast<size_t>((count + task - 1) / task), options_.threads, [&](size_t index) {
-      const int64_t begin = static_cast<int64_t>(index) * task;
-      read_finite_rows(source_, first + begin, std::min(task, count - begin), rows_.row(begin).data());
-    });
-  }
 
   const FrameSource& source_;
   const KmeansOptions& options_;

@@ -92,7 +92,7 @@ TEST_CASE("an iteration moves each centroid to the mean of its frames", "[kmeans
 
 TEST_CASE("the objective never grows and is that of the centroids", "[kmeans]") {
   const Matrix frames = random_matrix(1500, 10, 1);
-  for (const char* init : {"random", "kmeans++"}) {
+  for (const char* init : {"random", "kmeans++", "kmeans-parallel"}) {
     KmeansOptions options = small_job(20);
     options.init = init;
     const KmeansResult result = run_kmeans(as_source(frames), options);

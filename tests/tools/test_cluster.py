@@ -86,6 +86,28 @@ class ClusterTest(ToolTest):
         self.fails(1, "5 x 2 values, but 4 clusters", "retort-cluster", "-k", 4, "x.npy", "--init", "best", "-o", "x")
         self.fails(1, "was made with none", "retort-cluster", "-k", 5, "x.npy", "--init", "best", "-o", "x", "--normalise", "l2")
 
+    def test_starts_by_candidates_from_all_frames_or_a_sample(self):
+        rows = [[math.sin(i * i * (j + 1)) + 5 * math.cos(i % 9 + j) for j in range(4)] for i in range(3000)]
+        write_npy(self.folder / "rows.npy", rows)
+        job = ["retort-cluster", "-k", 40, "rows.npy"]
+        inertia = {}
+        for init in ("kmeans++", "kmeans-parallel"):
+            report = json.loads(self.succeeds(*job, "--init", init, "-o", init).out)
+            inertia[init] = report["inertia"]
+        self.assertLess(abs(inertia["kmeans-parallel"] / inertia["kmeans++"] - 1), 0.05)
+        for options in ([], ["--init-points-per-centroid", 30]):
+            job = ["retort-cluster", "-k", 40, "rows.npy", "--init", "kmeans-parallel", *options]
+            codebooks = []
+            for threads in (1, 2):
+                name = f"{len(options)}-{threads}"
+                error = self.succeeds(*job, "-o", name, "--threads", threads).err
+                self.assertRegex(error, r"\d+ candidates for 40 clusters drawn in 5 rounds")
+                codebooks.append(self.bytes_of(name))
+            self.assertEqual(*codebooks)
+        self.succeeds(*job, "-o", "steps", "--step", "update")
+        self.fails(2, "looks at no sample", "retort-cluster", "-k", 3, "x.npy", "-o", "x", "--init", "random",
+                   "--init-points-per-centroid", 3)
+
     def test_the_report_says_what_was_read_and_what_came_out(self):
         report = json.loads(self.succeeds("retort-cluster", "-k", 3, "x.npy", "-o", "cb").out)
         self.assertEqual((report["duplicates"], report["empty"]), (0, 0))

@@ -1,0 +1,138 @@
+#include "kmeans/candidates.h"
+
+#include <algorithm>
+#include <iterator>
+#include <limits>
+#include <utility>
+
+#include "base/progress.h"
+#include "base/random.h"
+#include "base/signals.h"
+#include "kmeans/exact_sums.h"
+#include "kmeans/kmeans_init.h"
+#include "kmeans/plus_plus.h"
+
+namespace retort {
+namespace {
+
+constexpr int rounds_wanted = 5;
+constexpr int most_rounds = 20;
+constexpr int64_t drawn_per_cluster = 2;  // in a round
+constexpr int64_t block_rows = 8192;
+
+// Every frame with the nearest candidate so far.
+class NearestCandidates {
+ public:
+  NearestCandidates(const FrameSource& source, const KmeansOptions& options)
+      : source_(source),
+        options_(options),
+        distances_(static_cast<size_t>(source.frames()), std::numeric_limits<double>::infinity()),
+        owners_(static_cast<size_t>(source.frames())),
+        rows_(std::min(block_rows, source.frames()), source.dim()) {}
+
+  // Holds all frames against new candidates, the first of which is number `number`.
+  void add(const Matrix& candidates, int32_t number, Progress& progress) {
+    const auto assigner = make_assigner(candidates, options_.engine, options_.device, options_.threads);
+    std::vector<int32_t> labels(static_cast<size_t>(block_rows));
+    std::vector<double> distances(labels.size());
+    total_ = ExactSum();
+    for (int64_t chunk = 0; chunk < source_.frames(); chunk += source_.chunk_rows()) {
+      source_.begin_chunk(chunk);
+      const int64_t end = std::min(chunk + source_.chunk_rows(), source_.frames());
+      for (int64_t first = chunk; first < end; first += block_rows) {
+        throw_if_stopped();
+        const int64_t count = std::min(block_rows, end - first);
+        assigner->assign(read(first, count), count, labels.data(), distances.data());
+        for (int64_t i = 0; i < count; ++i)
+          take(first + i, number + labels[static_cast<size_t>(i)], distances[static_cast<size_t>(i)]);
+        progress.advance(static_cast<double>(count));
+      }
+    }
+    are_finite_ = true;
+  }
+
+  // Sum of all squared distances.
+  double cost() const { return total_.rounded(); }
+
+  // Each frame with probability `wanted` * its squared distance / cost().
+  std::vector<int64_t> draw(double wanted, uint64_t seed) const {
+    const double factor = wanted / cost();
+    std::vector<int64_t> drawn;
+    for (int64_t row = 0; row < source_.frames(); ++row) {
+      const double luck = uniform_of(mix_seed({seed, static_cast<uint64_t>(row)}));
+      if (luck < distances_[static_cast<size_t>(row)] * factor) drawn.push_back(row);
+    }
+    return drawn;
+  }
+
+  std::vector<double> sizes(int64_t candidates) const {
+    std::vector<double> sizes(static_cast<size_t>(candidates));
+    for (const int32_t owner : owners_) ++sizes[static_cast<size_t>(owner)];
+    return sizes;
+  }
+
+ private:
+  // Rows are checked in the first pass.
+  const float* read(int64_t first, int64_t count) {
+    const float* rows = are_finite_ ? source_.rows_in_place(first, count) : nullptr;
+    if (rows) return rows;
+    read_finite_rows(source_, first, count, rows_.data(), options_.threads);
+    return rows_.data();
+  }
+
+  void take(int64_t row, int32_t candidate, double distance) {
+    double& nearest = distances_[static_cast<size_t>(row)];
+    if (distance < nearest) {
+      nearest = distance;
+      owners_[static_cast<size_t>(row)] = candidate;
+    }
+    total_.add(nearest);
+  }
+
+  const FrameSource& source_;
+  const KmeansOptions& options_;
+  std::vector<double> distances_;
+  std::vector<int32_t> owners_;
+  Matrix rows_;
+  ExactSum total_;
+  bool are_finite_ = false;
+};
+
+}  // namespace
+
+Candidates draw_candidates(const FrameSource& source, const KmeansOptions& options, uint64_t seed) {
+  const int64_t wanted = drawn_per_cluster * options.clusters;
+  Progress progress("start", "frames", static_cast<double>(source.frames() * (rounds_wanted + 1)));
+  NearestCandidates nearest(source, options);
+  std::vector<int64_t> drawn{
+      static_cast<int64_t>(Random(seed).below(static_cast<uint64_t>(source.frames())))};
+  std::vector<float> rows;
+  Candidates candidates;
+  uint64_t draws = 0;
+  for (;; ++candidates.rounds) {
+    const Matrix fresh = gather_rows(source, drawn);
+    const auto number = static_cast<int32_t>(std::ssize(rows) / source.dim());
+    rows.insert(rows.end(), fresh.values().begin(), fresh.values().end());
+    nearest.add(fresh, number, progress);
+    const bool enough = candidates.rounds >= rounds_wanted && number + fresh.rows() >= options.clusters;
+    if (enough || candidates.rounds == most_rounds || !(nearest.cost() > 0)) break;
+    do {
+      drawn = nearest.draw(static_cast<double>(wanted), mix_seed({seed, ++draws}));
+    } while (drawn.empty());
+  }
+  const int64_t count = std::ssize(rows) / source.dim();
+  candidates.rows = Matrix(count, source.dim(), std::move(rows));
+  candidates.weights = nearest.sizes(candidates.rows.rows());
+  return candidates;
+}
+
+int64_t bytes_of_candidates(int64_t frames, int64_t dim, const KmeansOptions& options) {
+  // Scored in a round: rows, their centred and packed forms in f32 and bf16, and the longest piece to spare.
+  constexpr int64_t bytes_per_scored_value = 24;
+  const int64_t per_round = std::min(frames, drawn_per_cluster * options.clusters * 5 / 4);
+  const int64_t all = std::min(frames, rounds_wanted * per_round);
+  return frames * static_cast<int64_t>(sizeof(double) + sizeof(int32_t)) + block_rows * dim * 4 +
+         per_round * dim * bytes_per_scored_value + all * dim * 4 * 2 + all * PlusPlus::bytes_per_row;
+}
+
+}  // namespace retort
