@@ -27,6 +27,13 @@ int main(int argc, char** argv) {
   tool.option("--tolerance", options.kmeans.tolerance,
               "Stop when an iteration lowers the objective by no more than this share; 0: go on");
   tool.option(
+          "--mini-batch", options.kmeans.mini_batch,
+          "Move the centroids after every so many random frames, instead of after all; 0: no mini-batches")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 30));
+  tool.option("--no-improvement", options.kmeans.no_improvement,
+              "Stop after this many mini-batches that do not lower the objective; 0: go on")
+      ->check(CLI::Range(0, 1 << 30));
+  tool.option(
       "--init", options.kmeans.init,
       "random, kmeans++, kmeans-parallel, or what to start from: a (K, dim) .npy or a codebook folder");
   tool.option("--init-points-per-centroid", options.kmeans.init_points_per_centroid,

@@ -83,6 +83,8 @@ Json job_of(const ClusterOptions& options, const Input& input) {
               {"points_per_centroid", kmeans.points_per_centroid},
               {"seed", kmeans.seed},
               {"origin", input.origin.to_json()}};
+  if (kmeans.mini_batch > 0)
+    job["mini_batch"] = {{"frames", kmeans.mini_batch}, {"no_improvement", kmeans.no_improvement}};
   if (!input.frames.empty()) job["frames_hash"] = input.frames;
   if (!options.alignments.empty()) job["alignments"] = hash_file(options.alignments);
   return job;
@@ -115,6 +117,7 @@ Start start_of(const ClusterOptions& options, const FrameSource& source, const I
 Json write_result(const ClusterOptions& options, const Input& input, const FeatureNorm& norm,
                   const KmeansResult& result, const Json& job, const Json& phones) {
   Codebook codebook{result.centroids, input.origin, norm, report_of(result, job)};
+  if (!result.mini_batches.is_null()) codebook.report["mini_batches"] = result.mini_batches;
   if (!phones.is_null()) codebook.report["phones"] = phones;
   write_codebook(options.output, codebook);
   Json report = codebook.report;

@@ -197,6 +197,8 @@ void check_step_options(const ClusterOptions& options) {
   if (options.step != "update" && options.step != "assign")
     fail_usage("--step {}: should be update or assign", options.step);
   if (options.kmeans.starts > 1) fail_usage("--step: works on one start; give --starts 1");
+  if (options.kmeans.mini_batch > 0)
+    fail_usage("--step: a mini-batch is too little work to share; leave out --step or --mini-batch");
   if (!options.alignments.empty())
     fail_usage(
         "--step: keeps no labels to score by --alignments; use retort-label and retort-evaluate units");

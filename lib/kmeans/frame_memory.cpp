@@ -47,8 +47,10 @@ int64_t bytes_of_start(int64_t frames, int64_t dim, const KmeansOptions& options
 int64_t bytes_beside_frames(int64_t frames, int64_t dim, const KmeansOptions& options) {
   const int64_t centroids = options.clusters * dim * 64;
   const int64_t sampled = bytes_of_start(frames, dim, options);
+  const int64_t batches =
+      options.mini_batch * dim * 4 + (options.mini_batch > 0 ? options.clusters * dim * 8 : 0);
   const int64_t copied = options.engine == "faiss" ? frames * dim * 4 : 0;
-  return copied + std::max(centroids, sampled) + frames * 4 + (int64_t{16} << 20) +
+  return copied + std::max(centroids + batches, sampled) + frames * 4 + (int64_t{16} << 20) +
          bytes_of_bounds(frames, options);
 }
 

@@ -103,8 +103,8 @@ FramePlace ReservoirFrames::place(int64_t row) const {
   return place_in(begins_, slots_[static_cast<std::size_t>(row)].row);
 }
 
-SampledFrames::SampledFrames(const FrameSource& source, std::vector<int64_t> rows)
-    : source_(source), rows_(std::move(rows)), values_(gather_rows(source, rows_)) {}
+SampledFrames::SampledFrames(const FrameSource& source, std::vector<int64_t> rows, int threads)
+    : source_(source), rows_(std::move(rows)), values_(gather_rows(source, rows_, threads)) {}
 
 void SampledFrames::read_rows(int64_t first, int64_t count, float* out) const {
   std::copy_n(values_.data() + first * dim(), count * dim(), out);

@@ -114,7 +114,7 @@ class ReservoirFrames : public FrameSource {
 class SampledFrames : public FrameSource {
  public:
   // `rows` in ascending order.
-  SampledFrames(const FrameSource& source, std::vector<int64_t> rows);
+  SampledFrames(const FrameSource& source, std::vector<int64_t> rows, int threads = 1);
 
   int64_t frames() const override { return values_.rows(); }
   int64_t dim() const override { return values_.columns(); }

@@ -12,6 +12,7 @@
 #include "kmeans/frame_sources.h"
 #include "kmeans/kmeans_init.h"
 #include "kmeans/lloyd.h"
+#include "kmeans/mini_batch.h"
 
 namespace retort {
 namespace {
@@ -26,6 +27,7 @@ KmeansResult improve(const FrameSource& source, const KmeansOptions& options, Ma
 #ifdef RETORT_WITH_FAISS
   if (options.engine == "faiss") return run_faiss_lloyd(source, options, std::move(initial));
 #endif
+  if (options.mini_batch > 0) return run_mini_batches(source, options, initial);
   return run_lloyd(source, options, Lloyd(options, std::move(initial)));
 }
 
@@ -92,6 +94,13 @@ void check_kmeans_options(const KmeansOptions& options) {
       options.init != "kmeans-parallel")
     fail_usage("init {}: looks at no sample of points per centroid; kmeans++ and kmeans-parallel do",
                options.init);
+  if (options.mini_batch < 0 || options.no_improvement < 0)
+    fail_usage("mini-batch {}, no improvement {}: should be 0 or more", options.mini_batch,
+               options.no_improvement);
+  if (options.mini_batch == 0 && options.no_improvement != KmeansOptions().no_improvement)
+    fail_usage("no improvement {}: goes with mini-batches", options.no_improvement);
+  if (options.mini_batch > 0 && options.engine == "faiss")
+    fail_usage("mini-batch {}: FAISS makes its iterations itself; use another engine", options.mini_batch);
   resolve_kmeans_engine(options.engine, options.device);
 }
 
@@ -101,6 +110,7 @@ KmeansResult run_kmeans(const FrameSource& source, const KmeansOptions& options)
   KmeansOptions resolved = options;
   resolved.engine = resolve_kmeans_engine(options.engine, options.device);
   resolved.threads = options.threads > 0 ? options.threads : available_threads();
+  if (resolved.mini_batch > 0) resolved.exhaustive = true;  // one pass over all frames has no use for bounds
   const int64_t wanted = training_frames(source.frames(), resolved);
   if (wanted == source.frames()) {
     const auto frames = fit_in_memory(source, resolved);
@@ -108,7 +118,8 @@ KmeansResult run_kmeans(const FrameSource& source, const KmeansOptions& options)
   }
   log_info("kmeans", "training on {} of {} frames", wanted, source.frames());
   require_memory_for(wanted, source.dim(), resolved);
-  const SampledFrames sample(source, sample_training_rows(source.frames(), wanted, resolved.seed));
+  const SampledFrames sample(source, sample_training_rows(source.frames(), wanted, resolved.seed),
+                             resolved.threads);
   return cluster_frames(sample, resolved);
 }
 

@@ -49,7 +49,9 @@ struct KmeansOptions {
   int64_t clusters = 500;  // K, 1 .. 65536
   int iterations = 25;     // at most; fewer when an iteration moves no centroid
   double tolerance = 0;    // stop when an iteration lowers the objective by no more than this share of it
-  int starts = 1;          // from different seeds; the one that ends at the least inertia is kept
+  int64_t mini_batch = 0;  // frames of a mini-batch (mini_batch.h), in place of iterations over all; 0: none
+  int no_improvement = 100;       // mini-batches without a lower objective after which to stop; 0: go on
+  int starts = 1;                 // from different seeds; the one that ends at the least inertia is kept
   std::string init = "kmeans++";  // random, kmeans++, kmeans-parallel, or a (K, dim) .npy to start from
   // Frames per cluster that kmeans++ and kmeans-parallel look at, sampled without replacement; 0: all frames;
   // -1: 32 for kmeans++, which holds them, all for kmeans-parallel.
@@ -71,6 +73,7 @@ struct KmeansResult {
   std::vector<int64_t> sizes;   // frames per cluster in it
   std::vector<double> curve;  // mean squared distance to the nearest centroid, before each iteration's update
   double inertia = 0;         // the same for the final centroids
+  Json mini_batches;          // how many were made, and why no more; null where there were none
   int splits = 0;             // empty clusters refilled over all iterations
   std::string engine;         // which one ran
   std::vector<double> starts;     // the inertia that each start reached

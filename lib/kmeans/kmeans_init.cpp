@@ -23,7 +23,12 @@ namespace retort {
 namespace {
 
 // Streams of random numbers that must not be the same.
-enum SeedPurpose : uint64_t { seed_of_sample = 1, seed_of_init = 2, seed_of_training = 3 };
+enum SeedPurpose : uint64_t {
+  seed_of_sample = 1,
+  seed_of_init = 2,
+  seed_of_training = 3,
+  seed_of_batches = 4
+};
 
 // Collects frames that differ from each other in at least one bit.
 class DistinctRows {
@@ -91,7 +96,8 @@ void choose_from_candidates(const FrameSource& source, const KmeansOptions& opti
   const bool all = init_frames(source.frames(), options) == source.frames();
   Candidates candidates =
       all ? draw_candidates(source, options, seed)
-          : draw_candidates(SampledFrames(source, init_sample(source, options)), options, seed);
+          : draw_candidates(SampledFrames(source, init_sample(source, options), options.threads), options,
+                            seed);
   log_info("kmeans", "{} candidates for {} clusters drawn in {} rounds", candidates.rows.rows(),
            options.clusters, candidates.rounds);
   choose_plus_plus(candidates.rows, std::move(candidates.weights), options, chosen);
@@ -143,6 +149,14 @@ std::vector<int64_t> sample_training_rows(int64_t total, int64_t count, uint64_t
   return rows;
 }
 
+std::vector<int64_t> batch_rows(int64_t total, int64_t count, uint64_t seed, int64_t batch) {
+  Random random(mix_seed({seed, seed_of_batches, static_cast<uint64_t>(batch)}));
+  std::vector<int64_t> rows(static_cast<size_t>(count));
+  for (int64_t& row : rows) row = static_cast<int64_t>(random.below(static_cast<uint64_t>(total)));
+  std::sort(rows.begin(), rows.end());
+  return rows;
+}
+
 void read_finite_rows(const FrameSource& source, int64_t first, int64_t count, float* out) {
   source.read_rows(first, count, out);
   check_finite_rows(source, first, count, out);
@@ -164,15 +178,19 @@ void check_finite_rows(const FrameSource& source, int64_t first, int64_t count, 
            source.row_name(first + i));
 }
 
-Matrix gather_rows(const FrameSource& source, const std::vector<int64_t>& rows) {
-  Matrix gathered(static_cast<int64_t>(rows.size()), source.dim());
-  for (size_t begin = 0; begin < rows.size();) {
-    size_t end = begin + 1;
-    while (end < rows.size() && rows[end] == rows[end - 1] + 1) ++end;
-    read_finite_rows(source, rows[begin], static_cast<int64_t>(end - begin),
-                     gathered.row(static_cast<int64_t>(begin)).data());
-    begin = end;
-  }
+Matrix gather_rows(const FrameSource& source, const std::vector<int64_t>& rows, int threads) {
+  constexpr size_t task = 512;
+  Matrix gathered(std::ssize(rows), source.dim());
+  parallel_for((rows.size() + task - 1) / task, threads, [&](size_t index) {
+    const size_t last = std::min((index + 1) * task, rows.size());
+    for (size_t begin = index * task; begin < last;) {
+      size_t end = begin + 1;
+      while (end < last && rows[end] == rows[end - 1] + 1) ++end;
+      read_finite_rows(source, rows[begin], static_cast<int64_t>(end - begin),
+                       gathered.row(static_cast<int64_t>(begin)).data());
+      begin = end;
+    }
+  });
   return gathered;
 }
 
@@ -190,7 +208,7 @@ Matrix initial_centroids(const FrameSource& source, const KmeansOptions& options
   if (options.init == "random")
     choose_random(source, options, chosen);
   else if (options.init == "kmeans++")
-    choose_plus_plus(gather_rows(source, init_sample(source, options)), {}, options, chosen);
+    choose_plus_plus(gather_rows(source, init_sample(source, options), options.threads), {}, options, chosen);
   else
     choose_from_candidates(source, options, chosen);
   if (!chosen.full()) fill_from_all(source, chosen);

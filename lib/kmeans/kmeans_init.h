@@ -23,8 +23,11 @@ uint64_t training_key(uint64_t seed, int64_t row);
 // The `count` rows of [0, total) with the lowest keys, ascending.
 std::vector<int64_t> sample_training_rows(int64_t total, int64_t count, uint64_t seed);
 
+// The rows of [0, total) in mini-batch `batch`, ascending: `count` draws, each of any row.
+std::vector<int64_t> batch_rows(int64_t total, int64_t count, uint64_t seed, int64_t batch);
+
 // Copies rows (ascending indices) into memory; an Error names a row that is not finite.
-Matrix gather_rows(const FrameSource& source, const std::vector<int64_t>& rows);
+Matrix gather_rows(const FrameSource& source, const std::vector<int64_t>& rows, int threads = 1);
 
 // Reads rows; an Error names the first that is not finite.
 void read_finite_rows(const FrameSource& source, int64_t first, int64_t count, float* out);

@@ -108,6 +108,27 @@ class ClusterTest(ToolTest):
         self.fails(2, "looks at no sample", "retort-cluster", "-k", 3, "x.npy", "-o", "x", "--init", "random",
                    "--init-points-per-centroid", 3)
 
+    def test_mini_batches(self):
+        rows = [[math.sin(i * i * (j + 1)) + 5 * math.cos(i % 9 + j) for j in range(4)] for i in range(4000)]
+        write_npy(self.folder / "rows.npy", rows)
+        job = ["retort-cluster", "-k", 20, "rows.npy"]
+        whole = json.loads(self.succeeds(*job, "-o", "whole").out)
+        job += ["--mini-batch", 500, "--iterations", 100]
+        report = json.loads(self.succeeds(*job, "-o", "one", "--threads", 1).out)
+        self.assertLess(report["inertia"], 1.02 * whole["inertia"])
+        self.assertEqual(report["mini_batches"]["frames"], 500)
+        self.assertIn(report["mini_batches"]["stopped"], ("no improvement", "iterations"))
+        self.assertLessEqual(report["mini_batches"]["batches"], 800)
+        self.assertNotIn("mini_batches", whole)
+        self.succeeds(*job, "-o", "two", "--threads", 2, "--memory", "1G")
+        self.assertEqual(self.bytes_of("two"), self.bytes_of("one"))
+        few = json.loads(self.succeeds(*job, "-o", "few", "--no-improvement", 3).out)
+        self.assertEqual(few["mini_batches"]["stopped"], "no improvement")
+        self.assertLess(few["mini_batches"]["batches"], report["mini_batches"]["batches"])
+        self.fails(1, "no_improvement", *job, "-o", "few", "--no-improvement", 4)
+        self.fails(2, "goes with mini-batches", "retort-cluster", "-k", 3, "x.npy", "-o", "x", "--no-improvement", 3)
+        self.fails(2, "too little work to share", *job, "-o", "x", "--step", "update")
+
     def test_the_report_says_what_was_read_and_what_came_out(self):
         report = json.loads(self.succeeds("retort-cluster", "-k", 3, "x.npy", "-o", "cb").out)
         self.assertEqual((report["duplicates"], report["empty"]), (0, 0))
