@@ -11,8 +11,8 @@ inline void bind_encoder(Tool& tool, EncoderOptions& options) {
               "native: on the CPU; torch: LibTorch; auto: native unless --device says otherwise")
       ->check(CLI::IsMember({"auto", "native", "torch"}));
   tool.option("--precision", options.precision,
-              "What a model is computed in: f32, or bf16 where the CPU has instructions for it")
-      ->check(CLI::IsMember({"f32", "bf16"}));
+              "What a model is computed in: f32, bf16 where the CPU has instructions for it, or int8")
+      ->check(CLI::IsMember({"f32", "bf16", "int8"}));
   tool.option("--window", options.window,
               "Encode longer utterances in overlapping windows of this many seconds; 0: never");
   tool.option("--batching", options.batching,

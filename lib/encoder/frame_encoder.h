@@ -19,7 +19,7 @@ struct EncoderOptions {
   int threads = 0;             // 0: all
   // native: on the CPU, without LibTorch; torch: LibTorch, on any device; auto: native on the CPU.
   std::string engine = "auto";
-  // What a model's products are computed in: f32, or bf16 where the CPU has it (native only).
+  // What a model's products are computed in: f32, bf16 where the CPU has it, or int8 (both native only).
   std::string precision = "f32";
   int mel_bins = 80;   // of fbank, 4 to 256
   bool deltas = true;  // of mfcc: append first and second differences

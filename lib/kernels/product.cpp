@@ -4,19 +4,15 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "kernels/finish.h"
 #include "kernels/tiles.h"
-#include "kernels/vector_math.h"
 
 namespace retort {
 namespace {
 
-// Rows that share a panel while it is in cache.
-constexpr int64_t block_rows = 64;
 // Steps of a row that are multiplied before the next rows are: their part of two panels fits the caches.
 constexpr int64_t block_steps = 768;
 
-// Bytes that a kernel takes of a row at a time: one float, or two values of bf16.
-constexpr int64_t step_bytes = 4;
 template <class Value>
 constexpr int64_t values_per_step = step_bytes / static_cast<int64_t>(sizeof(Value));
 
@@ -28,35 +24,6 @@ struct Rows {
   int64_t count;  // block_rows at most
   int64_t steps;
 };
-
-// A run of rows of a product, and of its columns.
-struct Part {
-  int64_t first_row;
-  int64_t first_column;
-  int64_t columns;
-};
-
-// Turns the sums of a row of the part into what the product asks for.
-template <int Lanes>
-RETORT_INLINE void finish_row(const float* sums, const Product& product, int64_t row, const Part& part) {
-  float* out = product.out + row * product.out_stride + part.first_column;
-  const float* residual = nullptr;
-  if (product.residual) residual = product.residual + row * product.residual_stride + part.first_column;
-  for (int64_t first = 0; first < part.columns; first += Lanes) {
-    const int64_t count = std::min<int64_t>(Lanes, part.columns - first);
-    Vector<Lanes> x;
-    load(sums + first, x);
-    if (product.gelu) gelu<Lanes>(x);
-    if (count == Lanes) {
-      Vector<Lanes> y{};
-      if (residual) load(residual + first, y);
-      x += y;
-      store(x, out + first);
-    } else {
-      for (int64_t c = 0; c < count; ++c) out[first + c] = residual ? x[c] + residual[first + c] : x[c];
-    }
-  }
-}
 
 // The columns of a product that one tile makes, from the panels at `panel`.
 template <class T, class Value>
@@ -200,17 +167,26 @@ void pack_panel(const PanelSource& source, uint16_t* panel) {
 }  // namespace
 
 std::string to_string(Precision precision) {
-  return precision == Precision::bf16 ? "bf16" : "f32";
+  switch (precision) {
+    case Precision::bf16:
+      return "bf16";
+    case Precision::int8:
+      return "int8";
+    case Precision::f32:
+      break;
+  }
+  return "f32";
 }
 
 Precision parse_precision(const std::string& name) {
   if (name == "f32") return Precision::f32;
   if (name == "bf16") return Precision::bf16;
-  fail_usage("--precision {}: should be f32 or bf16", name);
+  if (name == "int8") return Precision::int8;
+  fail_usage("--precision {}: should be f32, bf16 or int8", name);
 }
 
 bool has_precision(CpuPath path, Precision precision) {
-  return precision == Precision::f32 || path == CpuPath::avx512_bf16;
+  return precision != Precision::bf16 || path == CpuPath::avx512_bf16;
 }
 
 int64_t Panels::panel_size() const {

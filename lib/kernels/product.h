@@ -11,14 +11,14 @@
 
 namespace retort {
 
-// How products are computed. Sums, and all that is not a product, are f32.
-enum class Precision { f32, bf16 };
+// How products are computed. Sums, and all that is not a product, are f32; int8 is quantised_product.h's.
+enum class Precision { f32, bf16, int8 };
 
 std::string to_string(Precision precision);
-// An Error for another name than "f32" and "bf16".
+// A usage Error for another name than "f32", "bf16" and "int8".
 Precision parse_precision(const std::string& name);
 
-// Whether `path` has instructions for it; others would be slower than f32.
+// Whether `path` has what it takes; without instructions for it, bf16 would be slower than f32.
 bool has_precision(CpuPath path, Precision precision);
 
 // The right-hand side of products, (depth, columns), in panels of sixteen columns; a view. In bf16, panels
@@ -41,7 +41,7 @@ int64_t panel_bytes(int64_t depth, int64_t columns, Precision precision);
 Panels pack_panels(const float* values, int64_t column_stride, int64_t depth_stride, int64_t depth,
                    int64_t columns, Precision precision, std::byte* to);
 
-// Panels with memory of their own.
+// Panels with memory of their own, f32 or bf16.
 class PackedMatrix {
  public:
   PackedMatrix() = default;

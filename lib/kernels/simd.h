@@ -31,23 +31,27 @@ using Float8 = float __attribute__((vector_size(32), aligned(4)));
 using Float4 = float __attribute__((vector_size(16), aligned(4)));
 using Double8 = double __attribute__((vector_size(64), aligned(8)));
 
-// The vectors of so many floats and ints. (As a template's argument its own name would lose its attributes.)
+// The vectors of so many floats, ints and bytes. (As a template's argument its own name would lose its
+// attributes.)
 template <int Lanes>
 struct Floats;
 template <>
 struct Floats<4> {
   using Vector = Float4;
   using Ints = Int4;
+  using Bytes = unsigned char __attribute__((vector_size(4), aligned(1)));
 };
 template <>
 struct Floats<8> {
   using Vector = Float8;
   using Ints = Int8;
+  using Bytes = unsigned char __attribute__((vector_size(8), aligned(1)));
 };
 template <>
 struct Floats<16> {
   using Vector = Float16;
   using Ints = Int16;
+  using Bytes = unsigned char __attribute__((vector_size(16), aligned(1)));
 };
 
 }  // namespace retort

@@ -125,9 +125,8 @@ ConvStack::ConvStack(const ModelConfig& config, WeightTable& weights, Precision 
       time_bias_ = weights.take(name + ".layer_norm.bias");
     } else {
       // Products with samples are too short to gain from fewer bits, and samples lose by them.
-      layer.linear = Linear(
-          PackedMatrix(weight.data(), layer.kernel * in, layer.channels, i == 0 ? Precision::f32 : precision),
-          std::move(bias));
+      layer.linear = Linear(weight.data(), layer.kernel * in, layer.channels, std::move(bias),
+                            i == 0 ? Precision::f32 : precision, in);
       if (config.conv_norm == ConvNorm::layer)
         layer.norm = Norm(weights, name + ".layer_norm", conv_norm_eps);
     }
@@ -182,7 +181,7 @@ Linear ConvStack::fold_norm_over_time(const std::vector<float>& centred) const {
       weight[channel * kernel + i] = static_cast<float>(scale * static_cast<double>(taps[i]));
     bias[channel] = static_cast<float>(static_cast<double>(time_bias_[channel]) - scale * mean);
   }
-  return {PackedMatrix(weight.data(), layer.kernel, layer.channels, Precision::f32), std::move(bias)};
+  return {weight.data(), layer.kernel, layer.channels, std::move(bias), Precision::f32};
 }
 
 void ConvStack::frames(CpuPath path, const Input& input, int64_t first, const RowSpan& out) const {

@@ -25,7 +25,7 @@ Linear upsampler(WeightTable& weights, const std::string& name, int64_t hidden, 
             weight[static_cast<size_t>((in * hidden + out) * factor + j)];
     all_bias.insert(all_bias.end(), bias.begin(), bias.end());
   }
-  return {PackedMatrix(columns.data(), hidden, factor * hidden, precision), std::move(all_bias)};
+  return {columns.data(), hidden, factor * hidden, std::move(all_bias), precision};
 }
 
 }  // namespace
@@ -49,10 +49,9 @@ PredictionHeadOutputs::PredictionHeadOutputs(const ModelConfig& config, WeightTa
       };
       const std::vector<float> columns = columns_of(second.data() + h * inner * dim, heads.inner, heads.dim);
       heads_.push_back(
-          {Linear(PackedMatrix(first.data() + h * inner * hidden, config.hidden, heads.inner, precision),
-                  part(first_bias, h, inner)),
-           Linear(PackedMatrix(columns.data(), heads.inner, heads.dim, precision),
-                  part(second_bias, h, dim))});
+          {Linear(first.data() + h * inner * hidden, config.hidden, heads.inner, part(first_bias, h, inner),
+                  precision),
+           Linear(columns.data(), heads.inner, heads.dim, part(second_bias, h, dim), precision)});
     }
   } else if (heads.kind == PredictionHeads::Kind::upsampled) {
     frames_per_row_ = config.time_reduction;

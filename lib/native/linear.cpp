@@ -10,18 +10,24 @@ std::vector<float> WeightTable::take(const std::string& name) {
   return values;
 }
 
-Linear::Linear(WeightTable& weights, const std::string& name, int64_t in, Precision precision)
-    : Linear(weights, std::vector<std::string>{name}, in, precision) {}
+NetworkPrecision network_precision(CpuPath path, Precision precision) {
+  if (precision != Precision::int8) return {precision, precision};
+  return {precision, has_precision(path, Precision::bf16) ? Precision::bf16 : Precision::f32};
+}
 
-Linear::Linear(WeightTable& weights, const std::vector<std::string>& names, int64_t in, Precision precision) {
-  std::vector<float> all;
-  for (const std::string& name : names) {
-    const std::vector<float> weight = weights.take(name + ".weight");
-    const std::vector<float> bias = weights.take(name + ".bias");
-    all.insert(all.end(), weight.begin(), weight.end());
-    bias_.insert(bias_.end(), bias.begin(), bias.end());
-  }
-  matrix_ = PackedMatrix(all.data(), in, static_cast<int64_t>(all.size()) / in, precision);
+Linear::Linear(const float* weight, int64_t in, int64_t out, std::vector<float> bias, Precision precision,
+               int64_t segment)
+    : in_(in), out_(out), bias_(std::move(bias)) {
+  if (precision == Precision::int8)
+    quantised_ = QuantisedMatrix(weight, in, out, segment > 0 ? segment : in);
+  else
+    matrix_ = PackedMatrix(weight, in, out, precision);
+}
+
+Linear::Linear(WeightTable& weights, const std::string& name, int64_t in, Precision precision) {
+  const std::vector<float> weight = weights.take(name + ".weight");
+  *this = Linear(weight.data(), in, static_cast<int64_t>(weight.size()) / in, weights.take(name + ".bias"),
+                 precision);
 }
 
 void Linear::apply(CpuPath path, const RowSpan& x, const RowSpan& y, const Then& then) const {
@@ -35,7 +41,10 @@ void Linear::apply(CpuPath path, const RowSpan& x, const RowSpan& y, const Then&
   product.residual_stride = then.add.stride;
   product.out = y.values;
   product.out_stride = y.stride;
-  multiply(path, matrix_.panels(), product);
+  if (quantised_.columns() > 0)
+    multiply(path, quantised_, product);
+  else
+    multiply(path, matrix_.panels(), product);
 }
 
 Norm::Norm(WeightTable& weights, const std::string& name, double eps)

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/product.h"
+#include "kernels/quantised_product.h"
 #include "kernels/row_kernels.h"
 #include "model/weights.h"
 
@@ -24,6 +25,14 @@ class WeightTable {
  private:
   std::map<std::string, NamedTensor> tensors_;
 };
+
+// What a network computes with.
+struct NetworkPrecision {
+  Precision weights;  // products with weights
+  Precision others;   // products that lose more by eight bits than they gain: attention's, positions',
+                      // recurrent ones
+};
+NetworkPrecision network_precision(CpuPath path, Precision precision);
 
 // Rows of a matrix, or of a part of its columns.
 struct RowSpan {
@@ -45,20 +54,24 @@ class Linear {
   };
 
   Linear() = default;
-  Linear(PackedMatrix matrix, std::vector<float> bias) : matrix_(std::move(matrix)), bias_(std::move(bias)) {}
-  // PyTorch's `name`.weight, (out, in), and `name`.bias, which may be missing.
+  // `weight` is (out, in), as PyTorch keeps it; `bias` is empty or has `out` values. In int8, `segment`
+  // values of a row have one range (kernels/quantised_product.h); 0: all of them.
+  Linear(const float* weight, int64_t in, int64_t out, std::vector<float> bias, Precision precision,
+         int64_t segment = 0);
+  // `name`.weight and `name`.bias, which may be missing.
   Linear(WeightTable& weights, const std::string& name, int64_t in, Precision precision);
-  // Several of the same input as one, their outputs side by side.
-  Linear(WeightTable& weights, const std::vector<std::string>& names, int64_t in, Precision precision);
 
-  bool empty() const { return matrix_.panels().columns == 0; }
-  int64_t in() const { return matrix_.panels().depth; }
-  int64_t out() const { return matrix_.panels().columns; }
+  bool empty() const { return out_ == 0; }
+  int64_t in() const { return in_; }
+  int64_t out() const { return out_; }
   void apply(CpuPath path, const RowSpan& x, const RowSpan& y, const Then& then) const;
   void apply(CpuPath path, const RowSpan& x, const RowSpan& y) const { apply(path, x, y, Then()); }
 
  private:
+  int64_t in_ = 0;
+  int64_t out_ = 0;
   PackedMatrix matrix_;
+  QuantisedMatrix quantised_;  // in its place in int8
   std::vector<float> bias_;
 };
 

@@ -10,7 +10,7 @@ constexpr std::size_t utterances_in_step = 8;  // as many rows as a product's ke
 
 }  // namespace
 
-Lstm::Lstm(const ModelConfig& config, WeightTable& weights, Precision precision)
+Lstm::Lstm(const ModelConfig& config, WeightTable& weights, const NetworkPrecision& precision)
     : hidden_(config.hidden), units_(config.lstm_hidden) {
   int64_t in = config.block_input();
   for (int layer = 0; layer < config.layers; ++layer) {
@@ -24,9 +24,8 @@ Lstm::Lstm(const ModelConfig& config, WeightTable& weights, Precision precision)
       const std::vector<float> more = take("bias_hh");
       for (size_t i = 0; i < bias.size(); ++i) bias[i] += more[i];
       const int64_t gates = gates_per_unit * units_;
-      directions.push_back(
-          {Linear(PackedMatrix(take("weight_ih").data(), in, gates, precision), std::move(bias)),
-           Linear(PackedMatrix(take("weight_hh").data(), units_, gates, precision), {})});
+      directions.push_back({Linear(take("weight_ih").data(), in, gates, std::move(bias), precision.weights),
+                            Linear(take("weight_hh").data(), units_, gates, {}, precision.others)});
     }
     in = hidden_;
   }

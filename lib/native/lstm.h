@@ -11,7 +11,7 @@ namespace retort {
 
 class Lstm {
  public:
-  Lstm(const ModelConfig& config, WeightTable& weights, Precision precision);
+  Lstm(const ModelConfig& config, WeightTable& weights, const NetworkPrecision& precision);
 
   // Outputs (rows, hidden) of the first `layers` layers of x (rows, block input), handed to output(i, rows)
   // from 1, in order.

@@ -85,20 +85,21 @@ struct NativeModel::Network {
       : config(some_config),
         hash(some_hash),
         team(options.threads),
-        compute{options.path, options.precision, team},
-        conv(config, weights, options.precision),
+        compute{options.path, network_precision(options.path, options.precision), team},
+        conv(config, weights, compute.precision.weights),
         projection_norm(weights, "feature_projection.layer_norm", config.norm_eps),
-        heads(config, weights, options.precision) {
+        heads(config, weights, compute.precision.weights) {
+    const Precision precision = compute.precision.weights;
     if (config.projection)
-      projection = Linear(weights, "feature_projection.projection", conv.channels(), options.precision);
+      projection = Linear(weights, "feature_projection.projection", conv.channels(), precision);
     if (config.blocks == BlockKind::lstm) {
-      lstm = std::make_unique<Lstm>(config, weights, options.precision);
+      lstm = std::make_unique<Lstm>(config, weights, compute.precision);
       return;
     }
-    positions = std::make_unique<PositionalConv>(config, weights, options.precision);
+    positions = std::make_unique<PositionalConv>(config, weights, compute.precision.others);
     encoder_norm = Norm(weights, "encoder.layer_norm", config.norm_eps);
-    if (config.time_reduction > 1) time_reduction = reduction(weights, options.precision);
-    transformer = std::make_unique<Transformer>(config, weights, options.precision);
+    if (config.time_reduction > 1) time_reduction = reduction(weights, precision);
+    transformer = std::make_unique<Transformer>(config, weights, precision);
   }
 
   // A convolution (hidden, hidden, factor) whose windows do not overlap.
@@ -112,8 +113,8 @@ struct NativeModel::Network {
         for (int64_t k = 0; k < factor; ++k)
           columns[static_cast<size_t>((out * factor + k) * hidden + in)] =
               weight[static_cast<size_t>((out * hidden + in) * factor + k)];
-    return {PackedMatrix(columns.data(), factor * hidden, hidden, precision),
-            weights.take("encoder.time_reduction.bias")};
+    return {columns.data(), factor * hidden, hidden, weights.take("encoder.time_reduction.bias"),
+            precision,      hidden};
   }
 
   // The conv stack's frames of each waveform, and all that follows; what is asked for goes to `taps`.

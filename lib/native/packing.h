@@ -50,7 +50,7 @@ class PackedRows {
 // With what a network computes.
 struct Compute {
   CpuPath path;
-  Precision precision;
+  NetworkPrecision precision;
   ThreadTeam& team;
 
   // Calls body(first, count) for runs of `rows` rows. Short ones where there are few, so that no thread is

@@ -69,8 +69,8 @@ PositionalConv::Layer PositionalConv::layer(std::vector<float> weight, std::vect
           columns[static_cast<size_t>((out * kernel_ + k) * width + in)] =
               from[(out * width + in) * kernel_ + k];
     layer.groups.emplace_back(
-        PackedMatrix(columns.data(), kernel_ * width, width, precision),
-        std::vector<float>(bias.begin() + group * width, bias.begin() + (group + 1) * width));
+        columns.data(), kernel_ * width, width,
+        std::vector<float>(bias.begin() + group * width, bias.begin() + (group + 1) * width), precision);
   }
   return layer;
 }

@@ -53,7 +53,7 @@ Transformer::Block Transformer::make_block(int index, WeightTable& weights, Prec
     bias.insert(bias.end(), more_bias.begin(), more_bias.end());
   }
   const auto columns = static_cast<int64_t>(bias.size());
-  block.map_and_value = Linear(PackedMatrix(weight.data(), hidden_, columns, precision), std::move(bias));
+  block.map_and_value = Linear(weight.data(), hidden_, columns, std::move(bias), precision);
   block.out = Linear(weights, attention + ".out_proj", hidden_, precision);
   block.attention_norm = Norm(weights, name + ".layer_norm", eps_);
   block.up = Linear(weights, name + ".feed_forward.intermediate_dense", hidden_, precision);
@@ -137,11 +137,12 @@ void Transformer::attend(const Compute& compute, const Packing& packing, std::si
   const RowSpan key = query.columns(hidden_);
   const RowSpan value = key.columns(hidden_);
 
-  const auto key_bytes = panel_bytes(size, frames, compute.precision);
-  packed.resize(static_cast<size_t>(key_bytes + panel_bytes(frames, size, compute.precision)));
-  const Panels keys = pack_panels(key.values, key.stride, 1, size, frames, compute.precision, packed.data());
-  const Panels values =
-      pack_panels(value.values, 1, value.stride, frames, size, compute.precision, packed.data() + key_bytes);
+  const auto key_bytes = panel_bytes(size, frames, compute.precision.others);
+  packed.resize(static_cast<size_t>(key_bytes + panel_bytes(frames, size, compute.precision.others)));
+  const Panels keys =
+      pack_panels(key.values, key.stride, 1, size, frames, compute.precision.others, packed.data());
+  const Panels values = pack_panels(value.values, 1, value.stride, frames, size, compute.precision.others,
+                                    packed.data() + key_bytes);
   const RowSpan all_logits = scratch(memory, queries_at_once, frames);
   for (int64_t first = 0; first < frames; first += queries_at_once) {
     const int64_t count = std::min(queries_at_once, frames - first);

@@ -133,5 +133,5 @@ TEST_CASE("panels are packed alike from columns and from rows") {
 TEST_CASE("a precision has a name, and another name is an error") {
   for (const Precision precision : {Precision::f32, Precision::bf16})
     CHECK(parse_precision(to_string(precision)) == precision);
-  CHECK_THROWS_WITH(parse_precision("f31"), "--precision f31: should be f32 or bf16");
+  CHECK_THROWS_WITH(parse_precision("f31"), "--precision f31: should be f32, bf16 or int8");
 }
