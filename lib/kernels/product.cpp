@@ -128,39 +128,60 @@ int64_t steps_of(Precision precision) {
   return precision == Precision::bf16 ? 2 : 1;
 }
 
-// What becomes one panel.
+// What becomes one panel: either its rows or its columns are runs of values.
 struct PanelSource {
   const float* values;
   int64_t column_stride, depth_stride;
   int64_t depth, columns;  // columns: panel_width at most
 
+  bool has_runs_of_columns() const { return depth_stride == 1; }
+  const float* column(int64_t c) const { return values + c * column_stride; }
   // Value k of every column; zeros where there are none.
   void row(int64_t k, float* to) const {
-    if (columns < panel_width || k >= depth) std::fill_n(to, panel_width, 0.0f);
-    if (k >= depth) return;
-    const float* from = values + k * depth_stride;
-    if (column_stride == 1) {
-      std::copy_n(from, columns, to);
-    } else {
-      for (int64_t column = 0; column < columns; ++column) to[column] = from[column * column_stride];
-    }
+    std::fill_n(to, panel_width, 0.0f);
+    for (int64_t c = 0; c < (k < depth ? columns : 0); ++c)
+      to[c] = values[c * column_stride + k * depth_stride];
   }
 };
 
+// Puts a column's steps between those of the others.
+template <class Value>
+void interleave(const Value* column, int64_t steps, int64_t c, Value* panel) {
+  constexpr int64_t step_values = values_per_step<Value>;
+  for (int64_t step = 0; step < steps; ++step)
+    std::memcpy(panel + (step * panel_width + c) * step_values, column + step * step_values, step_bytes);
+}
+
 void pack_panel(const PanelSource& source, float* panel) {
-  for (int64_t k = 0; k < source.depth; ++k) source.row(k, panel + k * panel_width);
+  if (source.has_runs_of_columns()) {
+    std::fill_n(panel, source.depth * panel_width, 0.0f);
+    for (int64_t c = 0; c < source.columns; ++c) interleave(source.column(c), source.depth, c, panel);
+  } else {
+    for (int64_t k = 0; k < source.depth; ++k) source.row(k, panel + k * panel_width);
+  }
 }
 
 void pack_panel(const PanelSource& source, uint16_t* panel) {
-  float even[panel_width], odd[panel_width], pairs[2 * panel_width];
-  for (int64_t k = 0; k < source.depth; k += 2) {
-    source.row(k, even);
-    source.row(k + 1, odd);
-    for (int64_t column = 0; column < panel_width; ++column) {
-      pairs[2 * column] = even[column];
-      pairs[2 * column + 1] = odd[column];
+  const int64_t steps = (source.depth + 1) / 2;
+  if (source.has_runs_of_columns()) {
+    static thread_local std::vector<uint16_t> rounded;
+    rounded.assign(static_cast<size_t>(2 * steps), 0);
+    std::fill_n(panel, 2 * steps * panel_width, uint16_t{0});
+    for (int64_t c = 0; c < source.columns; ++c) {
+      round_to_bf16(source.column(c), source.depth, rounded.data());
+      interleave(rounded.data(), steps, c, panel);
     }
-    round_to_bf16(pairs, 2 * panel_width, panel + k * panel_width);
+  } else {
+    float even[panel_width], odd[panel_width], pairs[2 * panel_width];
+    for (int64_t step = 0; step < steps; ++step) {
+      source.row(2 * step, even);
+      source.row(2 * step + 1, odd);
+      for (int64_t c = 0; c < panel_width; ++c) {
+        pairs[2 * c] = even[c];
+        pairs[2 * c + 1] = odd[c];
+      }
+      round_to_bf16(pairs, 2 * panel_width, panel + 2 * step * panel_width);
+    }
   }
 }
 

@@ -52,13 +52,13 @@ void Lstm::run(const Compute& compute, const Packing& packing, const RowSpan& x,
   for (int index = 0; index < layers; ++index) {
     const std::vector<Direction>& directions = layers_[static_cast<size_t>(index)];
     const auto count = static_cast<int64_t>(directions.size());
-    PackedRows gates(packing.rows(), count * gates_per_unit * units_);
+    PackedRows gates(compute.memory, packing.rows(), count * gates_per_unit * units_);
     compute.for_each_run(packing.rows(), [&](int64_t first, int64_t rows) {
       for (int64_t d = 0; d < count; ++d)
         directions[static_cast<size_t>(d)].input.apply(
             compute.path, in.rows(first, rows), gates.rows(first, rows).columns(d * gates_per_unit * units_));
     });
-    outputs[index % 2] = PackedRows(packing.rows(), hidden_);
+    outputs[index % 2] = PackedRows(compute.memory, packing.rows(), hidden_);
     const RowSpan out = outputs[index % 2].all();
     compute.team.run(groups.size() * directions.size(), [&](std::size_t task) {
       const std::size_t d = task % directions.size();
@@ -74,9 +74,11 @@ void Lstm::run(const Compute& compute, const Packing& packing, const RowSpan& x,
 void Lstm::recur(const Compute& compute, const Direction& direction, bool backwards, const Packing& packing,
                  const Group& group, const RowSpan& gates, const RowSpan& out) const {
   const int64_t width = gates_per_unit * units_;
-  PackedRows cells(static_cast<int64_t>(group.size()), units_);
-  PackedRows last(static_cast<int64_t>(group.size()), units_);
-  PackedRows sums(static_cast<int64_t>(group.size()), width);
+  PackedRows cells(compute.memory, static_cast<int64_t>(group.size()), units_);
+  PackedRows last(compute.memory, static_cast<int64_t>(group.size()), units_);
+  PackedRows sums(compute.memory, static_cast<int64_t>(group.size()), width);
+  std::fill_n(cells.all().values, cells.count() * units_, 0.0f);
+  std::fill_n(last.all().values, last.count() * units_, 0.0f);
   auto active = static_cast<int64_t>(group.size());
   for (int64_t step = 0; step < packing.length(group.front()); ++step) {
     while (packing.length(group[static_cast<size_t>(active - 1)]) <= step) --active;

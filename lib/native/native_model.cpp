@@ -85,7 +85,7 @@ struct NativeModel::Network {
       : config(some_config),
         hash(some_hash),
         team(options.threads),
-        compute{options.path, network_precision(options.path, options.precision), team},
+        compute{options.path, network_precision(options.path, options.precision), team, memory},
         conv(config, weights, compute.precision.weights),
         projection_norm(weights, "feature_projection.layer_norm", config.norm_eps),
         heads(config, weights, compute.precision.weights) {
@@ -130,6 +130,7 @@ struct NativeModel::Network {
   ModelConfig config;
   std::string hash;
   ThreadTeam team;
+  RowMemory memory;
   Compute compute;
   ConvStack conv;
   Norm projection_norm, encoder_norm;
@@ -158,7 +159,7 @@ void NativeModel::Network::encode(const std::vector<int64_t>& frames, PackedRows
   taps.open({Layer::Kind::final, 0}, blocks);
   for (const int head : config.prediction.layers) taps.open({Layer::Kind::head, head}, Packing(head_frames));
 
-  PackedRows x(packing.rows(), config.block_input());
+  PackedRows x(compute.memory, packing.rows(), config.block_input());
   project(packing, conv_rows.all(), x.all(), taps);
   conv_rows = {};
   const int count = blocks_for(config, layers);
@@ -189,7 +190,7 @@ void NativeModel::Network::project(const Packing& packing, const RowSpan& conv_r
 PackedRows NativeModel::Network::reduce_time(const Packing& packing, const Packing& reduced,
                                              const RowSpan& x) const {
   const int64_t factor = config.time_reduction;
-  PackedRows out(reduced.rows(), config.hidden);
+  PackedRows out(compute.memory, reduced.rows(), config.hidden);
   compute.team.run(packing.utterances(), [&](std::size_t u) {
     const int64_t windows = reduced.length(u);
     const int64_t whole = std::min(windows, packing.length(u) / factor);
@@ -197,7 +198,8 @@ PackedRows NativeModel::Network::reduce_time(const Packing& packing, const Packi
     const RowSpan to = out.rows(reduced.begin(u), windows);
     time_reduction.apply(compute.path, {rows.values, factor * rows.stride, whole}, to.rows(0, whole));
     for (int64_t window = whole; window < windows; ++window) {
-      PackedRows filled(factor, config.hidden);
+      PackedRows filled(compute.memory, factor, config.hidden);
+      std::fill_n(filled.all().values, factor * config.hidden, 0.0f);
       for (int64_t k = 0; window * factor + k < rows.count; ++k)
         std::copy_n(rows.row(window * factor + k), config.hidden, filled.all().row(k));
       time_reduction.apply(compute.path, {filled.all().values, factor * config.hidden, 1},
@@ -209,7 +211,7 @@ PackedRows NativeModel::Network::reduce_time(const Packing& packing, const Packi
 
 void NativeModel::Network::run_transformer(const Packing& packing, const Packing& blocks, PackedRows x,
                                            int count, Taps& taps) {
-  PackedRows placed(packing.rows(), config.hidden);
+  PackedRows placed(compute.memory, packing.rows(), config.hidden);
   positions->add_to(compute, packing, x.all(), placed.all());
   x = {};
   if (!config.pre_norm)
@@ -237,7 +239,7 @@ void NativeModel::Network::take_block(const Packing& blocks, int block, int64_t 
     PackedRows normed;
     RowSpan last = rows;
     if (config.pre_norm) {
-      normed = PackedRows(rows.count, config.hidden);
+      normed = PackedRows(compute.memory, rows.count, config.hidden);
       last = normed.all();
       encoder_norm.apply(compute.path, rows, last);
     }
@@ -248,7 +250,7 @@ void NativeModel::Network::take_block(const Packing& blocks, int block, int64_t 
     const bool split = prediction.kind == PredictionHeads::Kind::split;
     const Layer layer{Layer::Kind::head, prediction.layers[i]};
     if (block != (split ? config.layers : prediction.layers[i]) || !taps.wants(layer)) continue;
-    PackedRows head(rows.count * heads.frames_per_row(), prediction.dim);
+    PackedRows head(compute.memory, rows.count * heads.frames_per_row(), prediction.dim);
     heads.apply(compute, i, rows, head.all());
     taps.take(layer, blocks, first, head.all(), heads.frames_per_row());
   }
@@ -293,7 +295,7 @@ std::vector<std::vector<Matrix>> NativeModel::forward(const std::vector<std::vec
   for (std::size_t u = 0; u < frames.size(); ++u)
     for (int64_t first = 0; first < frames[u]; first += length)
       pieces.push_back({u, first, std::min(length, frames[u] - first)});
-  PackedRows conv_rows(packing.rows(), network.conv.channels());
+  PackedRows conv_rows(network.memory, packing.rows(), network.conv.channels());
   network.team.run(pieces.size(), [&](std::size_t i) {
     const Piece& piece = pieces[i];
     network.conv.frames(network.compute.path, inputs[piece.utterance], piece.first,
@@ -329,7 +331,7 @@ void NativeModel::ConvFrames::read(int64_t first, Matrix& rows, int64_t row) con
 }
 
 std::vector<Matrix> NativeModel::forward_frames(const Matrix& frames, const std::vector<Layer>& layers) {
-  PackedRows rows(frames.rows(), frames.columns());
+  PackedRows rows(network_->memory, frames.rows(), frames.columns());
   std::copy(frames.values().begin(), frames.values().end(), rows.all().values);
   Taps taps(network_->config, layers, 1);
   network_->encode({frames.rows()}, std::move(rows), layers, taps);

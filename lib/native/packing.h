@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <mutex>
+#include <utility>
 #include <vector>
 
 #include "base/thread_team.h"
@@ -30,18 +32,50 @@ class Packing {
   std::vector<int64_t> begins_{0};
 };
 
-// Rows of all utterances, `width` values each.
+// Memory of one forward that the next one takes over: pages that the system has to clear cost as much time
+// as what is computed in them.
+class RowMemory {
+ public:
+  // At least so many values, of any content.
+  std::vector<float> take(size_t values);
+  void give_back(std::vector<float> memory);
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::vector<float>> free_;
+};
+
+// Rows of all utterances, `width` values each; not zeroed.
 class PackedRows {
  public:
   PackedRows() = default;
-  PackedRows(int64_t rows, int64_t width)
-      : width_(width), count_(rows), values_(static_cast<size_t>(rows * width)) {}
+  PackedRows(RowMemory& memory, int64_t rows, int64_t width)
+      : memory_(&memory),
+        width_(width),
+        count_(rows),
+        values_(memory.take(static_cast<size_t>(rows * width))) {}
+  ~PackedRows() { release(); }
+  PackedRows(PackedRows&& other) noexcept { *this = std::move(other); }
+  PackedRows& operator=(PackedRows&& other) noexcept {
+    release();
+    memory_ = std::exchange(other.memory_, nullptr);
+    width_ = std::exchange(other.width_, 0);
+    count_ = std::exchange(other.count_, 0);
+    values_ = std::move(other.values_);
+    return *this;
+  }
+
   RowSpan all() { return {values_.data(), width_, count_}; }
   RowSpan rows(int64_t first, int64_t some) { return all().rows(first, some); }
   int64_t width() const { return width_; }
   int64_t count() const { return count_; }
 
  private:
+  void release() {
+    if (memory_) std::exchange(memory_, nullptr)->give_back(std::move(values_));
+  }
+
+  RowMemory* memory_ = nullptr;
   int64_t width_ = 0;
   int64_t count_ = 0;
   std::vector<float> values_;
@@ -52,6 +86,7 @@ struct Compute {
   CpuPath path;
   NetworkPrecision precision;
   ThreadTeam& team;
+  RowMemory& memory;
 
   // Calls body(first, count) for runs of `rows` rows. Short ones where there are few, so that no thread is
   // without.

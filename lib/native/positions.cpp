@@ -111,7 +111,7 @@ void PositionalConv::run(const Compute& compute, const Layer& layer, const Packi
 // Each layer normalises what it made, without weights, and nothing but the last is added to.
 void PositionalConv::run_stacked(const Compute& compute, const Packing& packing, const RowSpan& x,
                                  const RowSpan& out) const {
-  PackedRows one(packing.rows(), hidden_), other(packing.rows(), hidden_);
+  PackedRows one(compute.memory, packing.rows(), hidden_), other(compute.memory, packing.rows(), hidden_);
   RowSpan from = x;
   RowSpan to = one.all();
   RowSpan next = other.all();

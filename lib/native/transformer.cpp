@@ -69,10 +69,10 @@ void Transformer::run(const Compute& compute, const Packing& packing, const RowS
                       const Output& output) const {
   if (blocks == 0 || packing.rows() == 0) return;
   State state;
-  state.query_key_value = PackedRows(packing.rows(), 3 * hidden_);
-  state.mixed = PackedRows(packing.rows(), hidden_);
+  state.query_key_value = PackedRows(compute.memory, packing.rows(), 3 * hidden_);
+  state.mixed = PackedRows(compute.memory, packing.rows(), hidden_);
   if (!relative_.empty()) {
-    state.gates = PackedRows(packing.rows(), heads_);
+    state.gates = PackedRows(compute.memory, packing.rows(), heads_);
     for (int64_t head = 0; head < heads_; ++head)
       state.biases.push_back(relative_.biases(static_cast<size_t>(head), packing.longest()));
   }
