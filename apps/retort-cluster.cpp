@@ -54,6 +54,9 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 40));
   tool.option("--memory", memory,
               "Stay within this much memory (8G, 500M): stream what does not fit; 0: no limit");
+  tool.option("--subspaces", options.subspaces,
+              "Make a product codebook of so many pieces of a frame, for stores of codes (--dtype pq)")
+      ->check(CLI::Range(int64_t{0}, int64_t{65536}));
   tool.option("--alignments", options.alignments,
               "CTM file of phones: the report says how well the clusters tell them apart (PNMI)");
   tool.option("--step", options.step,

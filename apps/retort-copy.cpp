@@ -16,8 +16,9 @@ int main(int argc, char** argv) {
       ->required();
   tool.option("--corpus", options.corpus,
               "Ids and lengths for a .npy or .km input, in its order; lengths for a table; audio for a .tsv");
-  tool.option("--dtype", options.dtype, "Values of a store of features: f32, f16, bf16 or i8")
-      ->check(CLI::IsMember({"f32", "f16", "bf16", "i8"}));
+  tool.option("--dtype", options.dtype, "Values of a store of features: f32, f16, bf16, i8 or pq")
+      ->check(CLI::IsMember({"f32", "f16", "bf16", "i8", "pq"}));
+  tool.option("--codebook", options.codebook, "Product codebook of these features, for --dtype pq");
   tool.option("--layer", options.layer, "What an input that does not say it was made from (enc9, mfcc)");
   tool.option("--hop", options.hop, "Samples between frames of such an input")->check(CLI::Range(1, 16000));
   tool.option("--clusters", options.clusters,

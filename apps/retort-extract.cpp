@@ -17,8 +17,11 @@ int main(int argc, char** argv) {
               "Frame store; with several layers one store per layer in this folder; or a wspecifier (ark:, "
               "scp:, ark,scp:)")
       ->required();
-  tool.option("--dtype", options.dtype, "Type of the values: f32, f16, bf16 or i8")
-      ->check(CLI::IsMember({"f32", "f16", "bf16", "i8"}));
+  tool.option("--dtype", options.dtype,
+              "Type of the values: f32, f16, bf16, i8, or pq (bytes of a --codebook)")
+      ->check(CLI::IsMember({"f32", "f16", "bf16", "i8", "pq"}));
+  tool.option("--codebook", options.codebook,
+              "Product codebook for --dtype pq; with several layers the folder of one per layer");
   bind_encoder(tool, options.encoder);
   tool.option("--mel-bins", options.encoder.mel_bins, "Bins of fbank")->check(CLI::Range(4, 256));
   tool.option("--deltas", options.encoder.deltas, "Append first and second differences to mfcc");

@@ -43,17 +43,50 @@ void refuse_alignments(const ClusterOptions& options, const char* input) {
         input);
 }
 
+Json seconds_of(const std::vector<KmeansResult>& results) {
+  Json seconds = Json::object();
+  for (const KmeansResult& result : results)
+    for (const auto& [phase, value] : result.seconds.items())
+      seconds[phase] = seconds.value(phase, 0.0) + value.get<double>();
+  return seconds;
+}
+
+Json train_product_and_write(const ClusterOptions& options, const FrameSource& source, const Input& input,
+                             const Json& job) {
+  const ProductResult result = train_product_codebook(source, options.kmeans, options.subspaces);
+  Json report = write_product_result(options, input, result, job);
+  report["seconds"] = seconds_of(result.subspaces);
+  return report;
+}
+
 Json cluster_and_write(const ClusterOptions& options, const FrameSource& source, const Input& input,
-                       const Json& job, const std::optional<PhoneScore>& phones = {}) {
+                       const Json& job, const std::optional<PhoneScore>& phones) {
   const Start start = start_of(options, source, input);
   const NormalisedFrames frames(source, start.norm);
   const KmeansResult result = run_kmeans(frames, start.kmeans);
   const Json score = phones ? phones->of(*select_training_frames(source, start.kmeans), result) : Json();
   Json report = write_result(options, input, start.norm, result, job, score);
   report["seconds"] = result.seconds;
-  report["bytes_read"] = source.bytes_read();
-  if (result.engine == "native") report["cpu"] = to_string(cpu_path());
   return report;
+}
+
+// The codebook that is asked for, and a report with what only this run knows.
+Json make_codebook(const ClusterOptions& options, const FrameSource& source, const Input& input,
+                   const Json& job, const std::optional<PhoneScore>& phones = {}) {
+  Json report = options.subspaces > 0 ? train_product_and_write(options, source, input, job)
+                                      : cluster_and_write(options, source, input, job, phones);
+  report["bytes_read"] = source.bytes_read();
+  if (report.at("engine") == "native") report["cpu"] = to_string(cpu_path());
+  return report;
+}
+
+// A product codebook stands for the frames as they are, and its codes are no units.
+void check_subspaces(const ClusterOptions& options) {
+  if (options.subspaces == 0) return;
+  if (!options.step.empty()) fail_usage("--subspaces: is not made in steps");
+  if (options.normalise != "none")
+    fail_usage("--subspaces: frames are stored as they are; leave out --normalise");
+  if (!options.alignments.empty()) fail_usage("--subspaces: makes no units that --alignments could score");
 }
 
 // A table can be read once from its beginning to its end, so all of its frames are held.
@@ -75,8 +108,7 @@ Json cluster_table(const ClusterOptions& options) {
   Input input{{}, hasher.hex()};
   input.origin.hop = 0;
   const Json job = job_of(options, input);
-  return is_done(options, job) ? report_on_disk(options.output)
-                               : cluster_and_write(options, frames, input, job);
+  return is_done(options, job) ? report_on_disk(options.output) : make_codebook(options, frames, input, job);
 }
 
 Json cluster_store(const ClusterOptions& options) {
@@ -95,7 +127,7 @@ Json cluster_store(const ClusterOptions& options) {
   if (!options.step.empty()) return run_cluster_step(options, source, input, job);
   AudioLengths utterances;
   for (const StoredUtterance& one : store.utterances()) utterances.emplace_back(one.id, one.samples);
-  return cluster_and_write(options, source, input, job, read_phones(options, input, utterances));
+  return make_codebook(options, source, input, job, read_phones(options, input, utterances));
 }
 
 // No fewer than there will be.
@@ -123,6 +155,7 @@ Json cluster_audio(const ClusterOptions& options) {
   const std::optional<PhoneScore> phones = read_phones(options, input, utterances);
 
   const int64_t dim = encoder->outputs().front().dim;
+  if (options.subspaces > 0) check_product_options(options.kmeans, options.subspaces, dim);
   const int64_t expected = expected_frames(corpus, input.origin.hop);
   const int64_t wanted = training_frames(expected, options.kmeans);
   require_memory_for(wanted, dim, options.kmeans);
@@ -136,13 +169,13 @@ Json cluster_audio(const ClusterOptions& options) {
   if (wanted == expected) {
     GatheredFrames frames(dim, expected);
     encode(frames);
-    return cluster_and_write(options, frames, input, job, phones);
+    return make_codebook(options, frames, input, job, phones);
   }
   ReservoirFrames sample(dim, wanted, options.kmeans.seed);
   encode(sample);
   sample.finish();
   log_info("cluster", "training on {} of {} frames", sample.frames(), sample.frames_seen());
-  return cluster_and_write(options, sample, input, job, phones);
+  return make_codebook(options, sample, input, job, phones);
 }
 
 }  // namespace
@@ -151,6 +184,7 @@ Json run_cluster(const ClusterOptions& options) {
   if (!is_feature_norm(options.normalise))
     fail_usage("normalise {}: should be none, l2 or meanvar", options.normalise);
   check_step_options(options);
+  check_subspaces(options);
   check_kmeans_options(kmeans_options(options));
   return options.encoder.model.empty() ? cluster_store(options) : cluster_audio(options);
 }

@@ -14,6 +14,7 @@ struct ClusterOptions {
   EncoderOptions encoder;           // model "": the input is features
   KmeansOptions kmeans;  // its device and threads are the encoder's too; init may be a codebook folder
   std::string normalise = "none";  // none, l2 or meanvar: what is done to frames first (FeatureNorm)
+  int64_t subspaces = 0;           // of a product codebook (store/product_codebook.h); 0: an ordinary one
   std::string alignments;          // CTM file of phones to score the clusters by; "": none
   std::string output;              // codebook folder
   std::string step;                // "": the whole job; else one step of it, update or assign

@@ -86,6 +86,7 @@ Json job_of(const ClusterOptions& options, const Input& input) {
   if (kmeans.mini_batch > 0)
     job["mini_batch"] = {{"frames", kmeans.mini_batch}, {"no_improvement", kmeans.no_improvement}};
   if (!input.frames.empty()) job["frames_hash"] = input.frames;
+  if (options.subspaces > 0) job["subspaces"] = options.subspaces;
   if (!options.alignments.empty()) job["alignments"] = hash_file(options.alignments);
   return job;
 }
@@ -123,6 +124,29 @@ Json write_result(const ClusterOptions& options, const Input& input, const Featu
   Json report = codebook.report;
   report.erase("sizes");
   report["hash"] = codebook.hash();
+  return report;
+}
+
+Json write_product_result(const ClusterOptions& options, const Input& input, const ProductResult& result,
+                          const Json& job) {
+  Json subspaces = Json::array();
+  for (const KmeansResult& one : result.subspaces)
+    subspaces.push_back({{"inertia", one.inertia},
+                         {"iterations", one.curve.size()},
+                         {"starts", one.starts},
+                         {"splits", one.splits},
+                         {"empty", std::count(one.sizes.begin(), one.sizes.end(), 0)},
+                         {"usage_perplexity", usage_perplexity(one.sizes)}});
+  const StoredProductCodebook stored{std::make_shared<const ProductCodebook>(result.codebook),
+                                     input.origin,
+                                     {{"job", job},
+                                      {"engine", result.subspaces.front().engine},
+                                      {"frames", result.subspaces.front().frames},
+                                      {"inertia", result.inertia},
+                                      {"parts", subspaces}}};
+  write_product_codebook(options.output, stored);
+  Json report = stored.report;
+  report["hash"] = result.codebook.hash();
   return report;
 }
 

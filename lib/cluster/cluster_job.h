@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cluster/cluster.h"
+#include "kmeans/product_quantiser.h"
 #include "store/codebook.h"
 
 namespace retort {
@@ -34,6 +35,10 @@ Start start_of(const ClusterOptions& options, const FrameSource& source, const I
 // the score by alignments, or null.
 Json write_result(const ClusterOptions& options, const Input& input, const FeatureNorm& norm,
                   const KmeansResult& result, const Json& job, const Json& phones = nullptr);
+
+// The same of a product codebook.
+Json write_product_result(const ClusterOptions& options, const Input& input, const ProductResult& result,
+                          const Json& job);
 
 // What a rerun prints: the codebook's own report.
 Json report_on_disk(const std::string& folder);

@@ -18,6 +18,7 @@
 #include "store/frame_store.h"
 #include "store/kaldi_table.h"
 #include "store/npy.h"
+#include "store/product_codebook.h"
 
 namespace retort {
 namespace {
@@ -140,8 +141,8 @@ Input open_table(const CopyOptions& options) {
   };
   if (table->kind() == StoreKind::features) {
     input.info.dim = table->dim();
-    input.info.dtype = options.dtype;
     if (input.info.dim == 0) fail("{}: holds no frames", options.input);
+    set_value_type(input.info, options.dtype, options.codebook);
     input.for_each = [table, item_of](const auto& take) {
       while (std::optional<TableUtterance> utterance = table->next()) take(item_of(std::move(*utterance)));
     };
@@ -172,7 +173,7 @@ Input open_frames(const CopyOptions& options) {
     input.info.origin.corpus = corpus->hash();
   }
   const bool labels = is_labels(input.info);
-  if (!labels) input.info.dtype = options.dtype;
+  if (!labels) set_value_type(input.info, options.dtype, options.codebook);
   input.for_each = [store, corpus, labels](const auto& take) {
     for (std::size_t i = 0; i < store->utterances().size(); ++i) {
       const StoredUtterance& stored = store->utterances()[i];
@@ -339,6 +340,8 @@ void run_copy(const CopyOptions& options) {
   if (is_table(options.input)) parse_rspecifier(options.input);
   if (is_table(options.output)) parse_wspecifier(options.output);
   const auto write = writer_for(options.output);
+  if (!options.codebook.empty() && options.dtype != "pq")
+    fail_usage("--codebook {}: goes with --dtype pq", options.codebook);
   if (options.dtype != "f32" && write != write_store)
     fail_usage("--dtype {}: only a frame store has it; {} holds f32", options.dtype, options.output);
   write(open_input(options), options);

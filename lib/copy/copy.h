@@ -13,7 +13,8 @@ struct CopyOptions {
   // FILE.tsv (fairseq's manifest of these utterances' audio); FILE.txt, - (text); or else a frame store.
   std::string output;
   std::string corpus;  // ids and lengths for .npy and .km, in their order; lengths for tables; audio for .tsv
-  std::string dtype = "f32";  // of a store of features: f32, f16, bf16 or i8
+  std::string dtype = "f32";  // of a store of features: f32, f16, bf16, i8 or pq
+  std::string codebook;       // product codebook's folder, for pq
   std::string layer;          // what a foreign input holds; goes into the store
   int hop = 320;              // samples at 16 kHz between its frames
   int64_t clusters = 0;       // K of a .km or table; 0: one more than its largest label

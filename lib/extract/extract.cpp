@@ -10,6 +10,7 @@
 #include "store/frame_store.h"
 #include "store/frame_values.h"
 #include "store/kaldi_table.h"
+#include "store/product_codebook.h"
 
 namespace retort {
 namespace {
@@ -21,6 +22,18 @@ struct Target {
   bool done = false;
 };
 
+StoreInfo info_of(const ExtractOptions& options, const FrameEncoder& encoder, std::size_t output,
+                  const Corpus& corpus) {
+  StoreInfo info;
+  info.dim = encoder.outputs()[output].dim;
+  info.origin = encoder.origin(output);
+  info.origin.corpus = corpus.hash();
+  const bool of_each_layer = encoder.outputs().size() > 1 && !options.codebook.empty();
+  const std::filesystem::path codebook(options.codebook);
+  set_value_type(info, options.dtype, of_each_layer ? codebook / encoder.outputs()[output].layer : codebook);
+  return info;
+}
+
 std::vector<Target> make_targets(const ExtractOptions& options, const FrameEncoder& encoder,
                                  const Corpus& corpus, const Shard& shard) {
   std::vector<Target> targets;
@@ -29,10 +42,7 @@ std::vector<Target> make_targets(const ExtractOptions& options, const FrameEncod
     Target target;
     target.folder = outputs.size() == 1 ? std::filesystem::path(options.output)
                                         : std::filesystem::path(options.output) / outputs[i].layer;
-    target.info.dtype = options.dtype;
-    target.info.dim = outputs[i].dim;
-    target.info.origin = encoder.origin(i);
-    target.info.origin.corpus = corpus.hash();
+    target.info = info_of(options, encoder, i, corpus);
     if (!options.dry_run) target.done = part_is_done(target.folder, target.info, shard, options.overwrite);
     targets.push_back(std::move(target));
   }
@@ -46,7 +56,7 @@ void log_plan(const ExtractOptions& options, const FrameEncoder& encoder, const 
     for (std::size_t i = range.begin; i < range.end; ++i)
       rows += encoder.frames(output, corpus.utterances()[i].model_samples());
     frames = std::max(frames, rows);
-    bytes += rows * frame_bytes(options.dtype, encoder.outputs()[output].dim);
+    bytes += rows * frame_bytes(info_of(options, encoder, output, corpus));
   }
   log_info("extract", "{} utterances, {} frames, {} bytes of values into {}", range.size(), frames, bytes,
            options.output);

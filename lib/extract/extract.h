@@ -13,7 +13,8 @@ struct ExtractOptions {
   std::vector<std::string> inputs;  // a corpus file, or audio files
   std::string output;               // store; with several layers the folder of one store per layer;
                                     // or, for one layer, a wspecifier
-  std::string dtype = "f32";        // f32, f16, bf16 or i8; of a table f32
+  std::string dtype = "f32";        // f32, f16, bf16, i8 or pq; of a table f32
+  std::string codebook;  // for pq: product codebook; with several layers the folder of one per layer
   std::string shard = "0/1";
   double max_bad = 0.001;  // share of bad utterances above which the job fails
   bool overwrite = false;

@@ -12,6 +12,7 @@
 #include "store/frame_store.h"
 #include "store/kaldi_table.h"
 #include "store/npy.h"
+#include "store/product_codebook.h"
 #include "store/safetensors.h"
 
 namespace retort {
@@ -82,20 +83,21 @@ Json describe_store(const std::filesystem::path& path) {
 Json store_made_from(const std::filesystem::path& path) {
   const FrameStore store = FrameStore::open(path);
   Json made = store.info().origin.to_json();
-  if (store.info().kind == StoreKind::labels) made["codebook"] = store.info().codebook;
+  if (!store.info().codebook.empty()) made["codebook"] = store.info().codebook;
   return made;
 }
 
 Json describe_codebook(const std::filesystem::path& path) {
-  const Codebook codebook = read_codebook(path);
-  Json json = codebook.report;
+  Json json = is_product_codebook(path) ? read_product_codebook(path).report : read_codebook(path).report;
   json.erase("sizes");
   json.erase("curve");
   return json;
 }
 
 Json codebook_made_from(const std::filesystem::path& path) {
-  return read_codebook(path).origin.to_json();
+  const FrameOrigin origin =
+      is_product_codebook(path) ? read_product_codebook(path).origin : read_codebook(path).origin;
+  return origin.to_json();
 }
 
 Json describe_model(const std::filesystem::path& path) {

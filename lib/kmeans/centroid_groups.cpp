@@ -4,7 +4,7 @@
 #include <numeric>
 #include <span>
 
-#include "kmeans/exact_distance.h"
+#include "kernels/exact_distance.h"
 
 namespace retort {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/threads.h"
-#include "kmeans/exact_distance.h"
+#include "kernels/exact_distance.h"
 
 namespace retort {
 namespace {

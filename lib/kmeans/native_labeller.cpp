@@ -5,8 +5,8 @@
 #include <limits>
 
 #include "base/threads.h"
+#include "kernels/exact_distance.h"
 #include "kmeans/centroid_groups.h"
-#include "kmeans/exact_distance.h"
 #include "kmeans/kmeans_init.h"
 
 namespace retort {

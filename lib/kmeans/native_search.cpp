@@ -4,8 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/exact_distance.h"
 #include "kernels/simd.h"
-#include "kmeans/exact_distance.h"
 
 namespace retort {
 namespace {

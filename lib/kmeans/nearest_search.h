@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/matrix.h"
+#include "kernels/exact_distance.h"
 
 namespace retort {
 
@@ -27,13 +28,6 @@ class NearestSearch {
   // Relative error of a score.
   virtual double error_factor() const = 0;
 };
-
-// Relative error of a dot product of `dim` f32 terms, whatever their order (Higham, Accuracy and Stability of
-// Numerical Algorithms, section 3.1), with room for the rounding of centring and of the norm.
-inline double f32_error_factor(int64_t dim) {
-  const double roundings = static_cast<double>(dim + 8) * 0x1.0p-24;
-  return roundings / (1 - roundings);
-}
 
 // Centroids less their mean, which makes scores small and so precise.
 struct CentredCentroids {

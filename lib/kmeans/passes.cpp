@@ -4,7 +4,7 @@
 
 #include "base/signals.h"
 #include "base/threads.h"
-#include "kmeans/exact_distance.h"
+#include "kernels/exact_distance.h"
 #include "kmeans/nearest_search.h"
 
 namespace retort {

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "base/threads.h"
-#include "kmeans/exact_distance.h"
+#include "kernels/exact_distance.h"
 
 namespace retort {
 

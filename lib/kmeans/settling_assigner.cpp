@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "base/threads.h"
-#include "kmeans/exact_distance.h"
+#include "kernels/exact_distance.h"
 #include "kmeans/kmeans.h"
 #include "kmeans/nearest_search.h"
 

@@ -64,6 +64,7 @@ void check_part(const PartFiles& files, const StoreInfo& store, const std::vecto
     problems.push_back(fmt::format("{}: is missing", files.npy.string()));
   else
     check_rows(files, sidecar, parts, problems);
+  if (store.dtype == "pq") read_part_codebook(files, sidecar.info);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "store/npy.h"
+#include "store/product_codebook.h"
 
 namespace retort {
 namespace {
@@ -42,6 +43,9 @@ Codebook read_codebook(const std::filesystem::path& folder) {
   Codebook codebook;
   codebook.report = read_json(where);
   const auto format = json_get<std::string>(codebook.report, "format", where);
+  if (is_product_codebook(folder))
+    fail("{}: is a product codebook, which makes no labels; frames are stored by it (--dtype pq)",
+         folder.string());
   if (format != plain_format && format != normalised_format)
     fail("{}: has format {}, this program reads {} and {}", where, format, plain_format, normalised_format);
   codebook.origin = FrameOrigin::from_json(json_get<Json>(codebook.report, "origin", where), where);
@@ -68,12 +72,16 @@ void write_codebook(const std::filesystem::path& folder, const Codebook& codeboo
 }
 
 void require_same_features(const Codebook& codebook, const FrameOrigin& frames, int64_t dim) {
-  const FrameOrigin& ours = codebook.origin;
+  require_same_features(codebook.origin, codebook.dim(), frames, dim);
+}
+
+void require_same_features(const FrameOrigin& ours, int64_t codebook_dim, const FrameOrigin& frames,
+                           int64_t dim) {
   const auto differ = [](const char* what, const auto& wanted, const auto& got) {
     fail("the codebook was made from frames with {} {}, these have {}; use the same for both", what, wanted,
          got);
   };
-  if (codebook.dim() != dim) differ("dimension", codebook.dim(), dim);
+  if (codebook_dim != dim) differ("dimension", codebook_dim, dim);
   // A plain array does not say what it holds; only what both state can be held against each other.
   const auto check = [&](const char* what, const std::string& wanted, const std::string& got) {
     if (!wanted.empty() && !got.empty() && wanted != got) differ(what, wanted, got);

@@ -31,5 +31,8 @@ void write_codebook(const std::filesystem::path& folder, const Codebook& codeboo
 // Throws if frames of `frames` may not be labelled with this codebook: another layer, model, normalisation or
 // dim. Names both values.
 void require_same_features(const Codebook& codebook, const FrameOrigin& frames, int64_t dim);
+// The same of a codebook made from frames of `codebook_dim` values with origin `ours`.
+void require_same_features(const FrameOrigin& ours, int64_t codebook_dim, const FrameOrigin& frames,
+                           int64_t dim);
 
 }  // namespace retort

@@ -81,6 +81,11 @@ Json StoreInfo::to_json() const {
     json["clusters"] = clusters;
     json["dedup"] = dedup;
   }
+  if (dtype == "pq") {
+    json["codebook"] = codebook;
+    json["clusters"] = clusters;
+    json["subspaces"] = subspaces;
+  }
   return json;
 }
 
@@ -90,7 +95,7 @@ StoreInfo StoreInfo::from_json(const Json& json, const std::string& where) {
   if (kind != "features" && kind != "labels") fail("{}: kind {} is not known", where, kind);
   info.kind = kind == "labels" ? StoreKind::labels : StoreKind::features;
   info.dtype = json_get<std::string>(json, "dtype", where);
-  static const std::set<std::string> feature_types = {"f32", "f16", "bf16", "i8"},
+  static const std::set<std::string> feature_types = {"f32", "f16", "bf16", "i8", "pq"},
                                      label_types = {"u16", "i32"};
   if (!(is_label_kind(info) ? label_types : feature_types).contains(info.dtype))
     fail("{}: dtype {} is not one of {}", where, info.dtype, kind);
@@ -100,6 +105,11 @@ StoreInfo StoreInfo::from_json(const Json& json, const std::string& where) {
     info.codebook = json_get<std::string>(json, "codebook", where);
     info.clusters = json_get<int64_t>(json, "clusters", where);
     info.dedup = json_get<bool>(json, "dedup", where);
+  }
+  if (info.dtype == "pq") {
+    info.codebook = json_get<std::string>(json, "codebook", where);
+    info.clusters = json_get<int64_t>(json, "clusters", where);
+    info.subspaces = json_get<int64_t>(json, "subspaces", where);
   }
   return info;
 }
@@ -136,6 +146,7 @@ FrameStore FrameStore::open(const std::filesystem::path& folder) {
     store.frames_ += sidecar.frames;
     store.parts_.push_back(std::move(part));
   }
+  if (store.info_.dtype == "pq") store.info_.product = read_part_codebook(parts.front(), store.info_);
   return store;
 }
 

@@ -19,6 +19,8 @@
 
 namespace retort {
 
+class ProductCodebook;
+
 // Where frames come from: enough to tell whether two sets of frames may be used together.
 struct FrameOrigin {
   std::string corpus;  // hash of the whole corpus, "" where unknown (plain arrays)
@@ -40,12 +42,14 @@ enum class StoreKind { features, labels };
 // rerun.
 struct StoreInfo {
   StoreKind kind = StoreKind::features;
-  std::string dtype = "f32";  // features: f32, f16, bf16, i8; labels: u16, i32
+  std::string dtype = "f32";  // features: f32, f16, bf16, i8, pq; labels: u16, i32
   int64_t dim = 0;            // features: values per frame; labels: 1
   FrameOrigin origin;
-  std::string codebook;  // labels: content hash of the codebook
-  int64_t clusters = 0;  // labels: K
-  bool dedup = false;    // labels: runs of the same label are written once
+  std::string codebook;                            // labels, pq: content hash of the codebook
+  int64_t clusters = 0;                            // labels, pq: K
+  int64_t subspaces = 0;                           // pq: M
+  std::shared_ptr<const ProductCodebook> product;  // pq: what its values stand for; not in the JSON
+  bool dedup = false;                              // labels: runs of the same label are written once
 
   Json to_json() const;
   static StoreInfo from_json(const Json& json, const std::string& where);

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "store/half.h"
+#include "store/product_codebook.h"
 
 namespace retort {
 namespace {
@@ -62,25 +63,32 @@ std::string part_descr(const StoreInfo& info) {
   if (info.dtype == "f16") return "<f2";
   if (info.dtype == "i32") return "<i4";
   if (info.dtype == "i8") return "|i1";
+  if (info.dtype == "pq") return "|u1";
   return "<u2";
 }
 
 int64_t part_columns(const StoreInfo& info) {
-  return info.dtype == "i8" ? frame_bytes(info.dtype, info.dim) : info.dim;
+  if (info.dtype == "pq") return info.subspaces;
+  return info.dtype == "i8" ? info.dim + static_cast<int64_t>(sizeof(float)) : info.dim;
 }
 
-int64_t frame_bytes(const std::string& dtype, int64_t dim) {
-  if (dtype == "i8") return dim + static_cast<int64_t>(sizeof(float));
-  return dim * (dtype == "f32" ? 4 : 2);
+int64_t frame_bytes(const StoreInfo& info) {
+  if (info.dtype == "i8" || info.dtype == "pq") return part_columns(info);
+  return info.dim * (info.dtype == "f32" ? 4 : 2);
 }
 
 std::vector<std::byte> encode_frames(const StoreInfo& info, const std::string& id, const Matrix& frames) {
   if (info.dtype == "f32") return bytes_of(frames.data(), frames.values().size_bytes());
-  if (info.dtype != "i8") return to_16_bit(id, frames.values(), info.dtype);
+  if (info.dtype != "i8" && info.dtype != "pq") return to_16_bit(id, frames.values(), info.dtype);
   const auto width = static_cast<std::size_t>(part_columns(info));
   std::vector<std::byte> bytes(static_cast<std::size_t>(frames.rows()) * width);
-  for (int64_t i = 0; i < frames.rows(); ++i)
-    quantise(frames.row(i), bytes.data() + static_cast<std::size_t>(i) * width);
+  for (int64_t i = 0; i < frames.rows(); ++i) {
+    std::byte* out = bytes.data() + static_cast<std::size_t>(i) * width;
+    if (info.dtype == "pq")
+      info.product->encode(frames.row(i).data(), out);
+    else
+      quantise(frames.row(i), out);
+  }
   return bytes;
 }
 
@@ -96,6 +104,11 @@ void decode_frames(const StoreInfo& info, const std::byte* bytes, int64_t frames
   if (info.dtype == "i8")
     for (int64_t i = 0; i < frames; ++i)
       dequantise(bytes + i * part_columns(info), info.dim, out + i * info.dim);
+  if (info.dtype == "pq")
+    for (int64_t i = 0; i < frames; ++i)
+      if (!info.product->decode(bytes + i * part_columns(info), out + i * info.dim))
+        fail("a stored frame has a code that is not below {}; check the store (retort-inspect --check)",
+             info.clusters);
 }
 
 }  // namespace retort

@@ -15,10 +15,10 @@ namespace retort {
 std::string part_descr(const StoreInfo& info);
 
 // Bytes of a frame of features.
-int64_t frame_bytes(const std::string& dtype, int64_t dim);
+int64_t frame_bytes(const StoreInfo& info);
 
 // Values of that type per frame. Frames of i8 end in four bytes more: the f32 by which the others are
-// multiplied.
+// multiplied; frames of pq have a byte for each subspace.
 int64_t part_columns(const StoreInfo& info);
 
 // The bytes of an utterance's frames. What the dtype cannot hold is an Error that names the utterance.

@@ -3,13 +3,16 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "store/npy.h"
+
 namespace retort {
 
 PartFiles::PartFiles(const std::filesystem::path& folder, const Shard& part)
     : shard(part),
       npy(folder / (part.stem() + ".npy")),
       jsonl(folder / (part.stem() + ".jsonl")),
-      json(folder / (part.stem() + ".json")) {}
+      json(folder / (part.stem() + ".json")),
+      codebook(folder / (part.stem() + ".codebook.npy")) {}
 
 std::vector<PartFiles> find_parts(const std::filesystem::path& folder) {
   std::vector<PartFiles> parts;
@@ -61,6 +64,16 @@ PartSidecar read_sidecar(const PartFiles& files) {
     fail("{}: says it is part {} of {}; the file was renamed", where, sidecar.shard.index,
          sidecar.shard.count);
   return sidecar;
+}
+
+std::shared_ptr<const ProductCodebook> read_part_codebook(const PartFiles& files, const StoreInfo& info) {
+  const std::string where = files.codebook.string();
+  if (!std::filesystem::exists(files.codebook)) fail("{}: is missing, and the part needs it", where);
+  auto codebook = std::make_shared<const ProductCodebook>(read_npy_matrix(files.codebook), info.subspaces);
+  if (codebook->hash() != info.codebook || codebook->dim() != info.dim)
+    fail("{}: is not the codebook that the part was written with ({}, {} stated)", where, codebook->hash(),
+         info.codebook);
+  return codebook;
 }
 
 std::vector<StoredUtterance> read_part_utterances(const PartFiles& files, const PartSidecar& sidecar) {

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "store/frame_store.h"
+#include "store/product_codebook.h"
 
 namespace retort {
 
@@ -14,6 +16,7 @@ inline constexpr const char* frames_format = "retort-frames-1";
 struct PartFiles {
   Shard shard;
   std::filesystem::path npy, jsonl, json;
+  std::filesystem::path codebook;  // of dtype pq
 
   PartFiles(const std::filesystem::path& folder, const Shard& part);
 };
@@ -34,6 +37,10 @@ std::vector<PartFiles> find_parts(const std::filesystem::path& folder);
 std::vector<PartFiles> whole_parts(const std::filesystem::path& folder);
 
 PartSidecar read_sidecar(const PartFiles& files);
+
+// The product codebook that lies beside a part of dtype pq: each part has its own copy, so that jobs that
+// write parts need not wait for each other. Refuses one that is not the sidecar's.
+std::shared_ptr<const ProductCodebook> read_part_codebook(const PartFiles& files, const StoreInfo& info);
 
 // The lines of the part's .jsonl, checked against each other and the sidecar's counts.
 std::vector<StoredUtterance> read_part_utterances(const PartFiles& files, const PartSidecar& sidecar);

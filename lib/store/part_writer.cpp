@@ -95,6 +95,7 @@ void FramePartWriter::commit(const Json& bad) {
   sidecar["frames"] = state.frames;
   sidecar["bad"] = bad;
   sidecar["hashes"] = {{"npy", state.rows_hash.hex()}, {"jsonl", state.jsonl_hash.hex()}};
+  if (state.info.product) write_npy_matrix(state.files.codebook, state.info.product->centroids());
   state.npy.commit();
   state.jsonl.commit();
   write_json(state.files.json, sidecar);
@@ -109,7 +110,8 @@ bool part_is_done(const std::filesystem::path& folder, const StoreInfo& info, co
     if (overwrite) {
       // Parts of the same run, which other jobs may be writing now, stay; what does not belong to it goes.
       if (same_part || found.shard.count != shard.count)
-        for (const auto& file : {found.json, found.jsonl, found.npy}) std::filesystem::remove(file);
+        for (const auto& file : {found.json, found.jsonl, found.npy, found.codebook})
+          std::filesystem::remove(file);
       continue;
     }
     if (found.shard.count != shard.count)
@@ -119,7 +121,9 @@ bool part_is_done(const std::filesystem::path& folder, const StoreInfo& info, co
     if (!difference.empty())
       fail("{}: was made otherwise ({} now); use --overwrite or another folder", found.json.string(),
            difference);
-    if (same_part) done = std::filesystem::exists(wanted.npy) && std::filesystem::exists(wanted.jsonl);
+    if (same_part)
+      done = std::filesystem::exists(wanted.npy) && std::filesystem::exists(wanted.jsonl) &&
+             (!info.product || std::filesystem::exists(wanted.codebook));
   }
   return done;
 }

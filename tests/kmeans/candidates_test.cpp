@@ -7,7 +7,7 @@
 #include <set>
 
 #include "base/error.h"
-#include "kmeans/exact_distance.h"
+#include "kernels/exact_distance.h"
 #include "kmeans/frame_memory.h"
 #include "kmeans/kmeans_init.h"
 #include "kmeans/plus_plus.h"

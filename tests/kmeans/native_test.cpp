@@ -6,8 +6,8 @@
 #include <numeric>
 
 #include "cpu_paths.h"
+#include "kernels/exact_distance.h"
 #include "kmeans/centroid_groups.h"
-#include "kmeans/exact_distance.h"
 #include "kmeans/native_search.h"
 #include "kmeans/passes.h"
 #include "made_frames.h"

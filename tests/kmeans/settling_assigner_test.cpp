@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "kmeans/exact_distance.h"
+#include "kernels/exact_distance.h"
 #include "kmeans/kmeans.h"
 #include "kmeans/nearest_search.h"
 #include "made_frames.h"

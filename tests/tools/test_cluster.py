@@ -297,6 +297,56 @@ class LabelTest(ToolTest):
         self.fails(2, "keeps no labels", "retort-cluster", "-k", 2, "x.npy", "-o", "x", "--alignments", "phones.ctm", "--step", "update")
         self.leaves_nothing("x")
 
+    def test_frames_as_codes_of_a_product_codebook(self):
+        self.succeeds("retort-extract", "--model", "mfcc", "corpus.jsonl", "-o", "mfcc")
+        train = ["retort-cluster", "-k", 32, "--subspaces", 13]
+        report = json.loads(self.succeeds(*train, "mfcc", "-o", "pq").out)
+        self.assertEqual(len(report["parts"]), 13)
+        self.assertAlmostEqual(report["inertia"], sum(part["inertia"] for part in report["parts"]))
+        self.assertIn("nothing to do", self.succeeds(*train, "mfcc", "-o", "pq").err)
+        self.succeeds(*train, "--model", "mfcc", "corpus.jsonl", "-o", "heard", "--threads", 1)
+        self.assertEqual(self.bytes_of("heard")["centroids.npy"], self.bytes_of("pq")["centroids.npy"])
+        self.assertIn("retort-product-codebook-1", self.succeeds("retort-inspect", "--json", "pq").out)
+
+        # Extracted in two parts or copied, the codes are the same, and decoded they are as far off as the report says.
+        for part in range(2):
+            self.succeeds("retort-extract", "--model", "mfcc", "corpus.jsonl", "-o", "codes", "--dtype", "pq",
+                          "--codebook", "pq", "--shard", f"{part}/2")
+        self.succeeds("retort-inspect", "--check", "codes")
+        self.succeeds("retort-copy", "mfcc", "copied", "--dtype", "pq", "--codebook", "pq")
+        hashes = [json.loads(self.succeeds("retort-inspect", "--json", name).out)["hash"] for name in ("codes", "copied")]
+        self.assertEqual(*hashes)
+        values = {}
+        shutil.rmtree(self.folder / "pq")  # the store decodes alone
+        for name in ("mfcc", "codes"):
+            self.succeeds("retort-copy", name, f"{name}.npy")
+            values[name] = (self.folder / f"{name}.npy").read_bytes()
+        header = 10 + int.from_bytes(values["mfcc"][8:10], "little")
+        exact, decoded = (struct.unpack(f"<{(len(data) - header) // 4}f", data[header:]) for data in values.values())
+        error = sum((a - b) ** 2 for a, b in zip(exact, decoded, strict=True)) / report["frames"]
+        self.assertAlmostEqual(error / report["inertia"], 1, places=6)
+        rows = (self.folder / "copied/part-00000-of-00001.npy").stat().st_size
+        self.assertLess(rows, 13 * report["frames"] + 200)
+        self.succeeds("retort-cluster", "-k", 3, "codes", "-o", "units")
+        self.succeeds("retort-label", "--codebook", "units", "codes", "-o", "units.km")
+
+    def test_product_codebooks_and_codes_that_do_not_fit(self):
+        job = ["retort-cluster", "--model", "mfcc", "corpus.jsonl", "-o", "x"]
+        self.fails(2, "equal pieces", *job, "-k", 8, "--subspaces", 5)
+        self.fails(2, "a byte", *job, "-k", 257, "--subspaces", 3)
+        self.fails(2, "not made in steps", *job, "-k", 8, "--subspaces", 3, "--step", "update")
+        self.fails(2, "leave out --normalise", *job, "-k", 8, "--subspaces", 3, "--normalise", "l2")
+        self.fails(2, "no units", *job, "-k", 8, "--subspaces", 3, "--alignments", "phones.ctm")
+        self.succeeds(*job[:-1], "pq", "-k", 8, "--subspaces", 3)
+        self.fails(1, "makes no labels", *self.label[:1], "--codebook", "pq", "--model", "mfcc", "u0.wav", "-o", "x")
+        extract = ["retort-extract", "--model", "mfcc", "corpus.jsonl", "-o", "x"]
+        self.fails(2, "needs a product codebook", *extract, "--dtype", "pq")
+        self.fails(2, "no use for a codebook", *extract, "--codebook", "pq")
+        self.fails(1, "--subspaces", *extract, "--dtype", "pq", "--codebook", "cb")
+        self.fails(1, "layer mfcc, these have fbank", "retort-extract", "--model", "fbank", "--mel-bins", 39, "corpus.jsonl",
+                   "-o", "x", "--dtype", "pq", "--codebook", "pq")
+        self.leaves_nothing("x")
+
     def test_a_shard_of_the_features_is_missing(self):
         self.succeeds("retort-extract", "--model", "mfcc", "corpus.jsonl", "-o", "half", "--shard", "0/2")
         self.fails(1, "part 1 of 2 is missing", "retort-label", "--codebook", "cb", "half", "-o", "x")

@@ -349,6 +349,22 @@ class MethodsTest(TonesTest):
         self.assertEqual(self.read_json("run/student/retort.json")["provenance"]["teacher"], teacher["hash"])
         self.assertEqual([store["dtype"] for store in self.read_json("run/config.json")["features"]], ["f16", "f16"])
 
+    def test_features_as_codes_of_product_codebooks(self):
+        self.extract("feats", "enc1,enc2")
+        for layer in ["enc1", "enc2"]:
+            self.succeeds("retort-cluster", "-k", 64, "--subspaces", 8, f"feats/{layer}", "-o", f"pq/{layer}")
+        self.extract("codes", "enc1,enc2", "--dtype", "pq", "--codebook", "pq")
+        self.succeeds(*self.command("distilhubert", "run", steps=5))
+        check = self.command("distilhubert", "unused", "--init-from", "run/student", "--validate-only")
+        exact, coded = (json.loads(self.succeeds(*check, "--features", features).out)["loss"]
+                        for features in ["feats", "codes"])
+        self.assertNotEqual(coded, exact)
+        self.assertAlmostEqual(coded, exact, delta=0.05 * abs(exact))
+        self.succeeds(*self.command("distilhubert", "coded", steps=20), "--features", "codes")
+        log = [line for line in self.log("coded") if "loss" in line]
+        self.assertLess(log[-1]["loss"], log[0]["loss"])
+        self.assertEqual([store["dtype"] for store in self.read_json("coded/config.json")["features"]], ["pq", "pq"])
+
     def test_features_that_do_not_fit(self):
         self.extract("feats", "enc1,enc2")
         self.extract("one", "enc1")

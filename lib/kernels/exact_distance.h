@@ -19,6 +19,13 @@ struct ExactNearest {
 // `row`, the lower index where two are equal.
 ExactNearest nearest_exactly(const float* row, const Matrix& centroids);
 
+// Relative error of a dot product of `dim` f32 terms, whatever their order (Higham, Accuracy and Stability of
+// Numerical Algorithms, section 3.1), with room for the rounding of centring and of the norm.
+inline double f32_error_factor(int64_t dim) {
+  const double roundings = static_cast<double>(dim + 8) * 0x1.0p-24;
+  return roundings / (1 - roundings);
+}
+
 // True if none of the values is NaN or infinite.
 bool all_finite(const float* values, int64_t count);
 

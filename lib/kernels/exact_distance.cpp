@@ -1,6 +1,6 @@
 // Compiled without floating-point contraction (CMakeLists.txt): a fused multiply-add on one CPU and none on
 // another would decide near ties differently.
-#include "kmeans/exact_distance.h"
+#include "kernels/exact_distance.h"
 
 #include <cstring>
 #include <limits>
