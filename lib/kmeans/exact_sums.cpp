@@ -12,9 +12,6 @@
 namespace retort {
 namespace {
 
-constexpr int bin_bits = 24;
-constexpr int bin_offset = 6;  // features are below 2^6 mostly: then two bins hold all but the smallest
-
 // Finite floats without their sign are in the order of their bits.
 RETORT_CLONES float largest_magnitude(const float* row, int64_t dim) {
   int32_t largest = 0;
@@ -31,7 +28,7 @@ RETORT_CLONES float largest_magnitude(const float* row, int64_t dim) {
 
 // Adding and taking away 1.5 * 2^52 times a power of two rounds to a multiple of that power.
 double rounder_of(int bin) {
-  return std::ldexp(1.5, 52 + bin_bits * bin + bin_offset);
+  return std::ldexp(1.5, 52 + sum_bin_exponent(bin));
 }
 
 // Splits each value into the nearest multiples of two powers of two, added to `high` and `low` with their
@@ -58,12 +55,6 @@ void leave_rest(const float* row, int64_t dim, double high_rounder, double low_r
     const double high_rest = value - ((value + high_rounder) - high_rounder);
     rest[j] = static_cast<float>(high_rest - ((high_rest + low_rounder) - low_rounder));
   }
-}
-
-// The lowest bin whose multiples, 2^24 of them, reach beyond `magnitude`.
-int bin_of(float magnitude) {
-  const int exponent = std::ilogb(magnitude) - bin_offset;
-  return exponent >= 0 ? exponent / bin_bits : -((bin_bits - 1 - exponent) / bin_bits);
 }
 
 }  // namespace
@@ -95,7 +86,7 @@ void ExactSum::read(std::string_view& bytes, const std::string& where) {
 void ExactVectorSum::add_signed(const float* row, double sign) {
   const float largest = largest_magnitude(row, dim_);
   if (largest == 0) return;
-  const int high = std::max(bin_of(largest), lowest_bin + 1);
+  const int high = std::max(sum_bin_of(largest), lowest_sum_bin + 1);
   const double high_rounder = rounder_of(high);
   const double low_rounder = rounder_of(high - 1);
   if (!split(row, dim_, high_rounder, low_rounder, sign, bin(high).data(), bin(high - 1).data())) return;
@@ -105,7 +96,7 @@ void ExactVectorSum::add_signed(const float* row, double sign) {
 }
 
 std::vector<double>& ExactVectorSum::bin(int index) {
-  std::vector<double>& sums = bins_[static_cast<size_t>(index - lowest_bin)];
+  std::vector<double>& sums = bins_[static_cast<size_t>(index - lowest_sum_bin)];
   if (sums.empty()) sums.resize(static_cast<size_t>(dim_));
   return sums;
 }
@@ -129,14 +120,14 @@ void ExactSum::add_signed(double value, int64_t sign) {
   int exponent = 0;
   const auto mantissa = static_cast<int64_t>(std::ldexp(std::frexp(std::fabs(value), &exponent), 53));
   // |value| = mantissa * 2^(exponent - 53); what lies below the smallest double is zeros.
-  const int shift = exponent - 53 - lowest_exponent;
+  const int shift = exponent - 53 - lowest_sum_exponent;
   const int64_t kept = shift < 0 ? mantissa >> -shift : mantissa;
   const int place = std::max(shift, 0);
-  const auto first = static_cast<size_t>(place / digit_bits);
-  const auto wide = static_cast<unsigned __int128>(kept) << (place % digit_bits);
+  const auto first = static_cast<size_t>(place / sum_digit_bits);
+  const auto wide = static_cast<unsigned __int128>(kept) << (place % sum_digit_bits);
   const int64_t one = value < 0 ? -sign : sign;
   for (size_t i = 0; i < 3; ++i)
-    digits_[first + i] += one * static_cast<int64_t>(static_cast<uint32_t>(wide >> (digit_bits * i)));
+    digits_[first + i] += one * static_cast<int64_t>(static_cast<uint32_t>(wide >> (sum_digit_bits * i)));
 }
 
 void ExactSum::merge(const ExactSum& other) {
@@ -155,15 +146,16 @@ double ExactSum::rounded() const {
   }
   double sum = 0;
   for (size_t i = digits.size(); i-- > 0;)
-    sum += std::ldexp(static_cast<double>(digits[i]), digit_bits * static_cast<int>(i) + lowest_exponent);
+    sum += std::ldexp(static_cast<double>(digits[i]),
+                      sum_digit_bits * static_cast<int>(i) + lowest_sum_exponent);
   return negative ? -sum : sum;
 }
 
 void ExactSum::carry(std::vector<int64_t>& digits) {
   for (size_t i = 0; i + 1 < digits.size(); ++i) {
-    const int64_t above = digits[i] >> digit_bits;
+    const int64_t above = digits[i] >> sum_digit_bits;
     digits[i + 1] += above;
-    digits[i] -= above * (int64_t{1} << digit_bits);
+    digits[i] -= above * (int64_t{1} << sum_digit_bits);
   }
 }
 

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/exact_parts.h"
+
 namespace retort {
 
 // A sum of vectors of f32. Every value is split at fixed powers of two, 24 apart, and what falls between two
@@ -34,21 +36,17 @@ class ExactVectorSum {
   void round_to(double* out) const;
 
  private:
-  // Bin b holds multiples of 2^(24 b + 6): from below the smallest f32, 2^-149, to beyond 2^128.
-  static constexpr int lowest_bin = -7;
-  static constexpr int highest_bin = 5;
-
   void add_signed(const float* row, double sign);
   std::vector<double>& bin(int index);
 
   int64_t dim_;
-  std::array<std::vector<double>, highest_bin - lowest_bin + 1> bins_;  // (dim) each, empty until needed
+  std::array<std::vector<double>, sum_bins> bins_;  // (dim) each, empty until needed
 };
 
 // A sum of finite doubles, in fixed point over their whole range (Kulisch).
 class ExactSum {
  public:
-  ExactSum() : digits_(digit_count) {}
+  ExactSum() : digits_(sum_digits) {}
 
   void add(double value) { add_signed(value, 1); }
   void subtract(double value) { add_signed(value, -1); }
@@ -58,10 +56,6 @@ class ExactSum {
   double rounded() const;
 
  private:
-  static constexpr int digit_bits = 32;
-  static constexpr int lowest_exponent = -1074;  // of the smallest double
-  static constexpr size_t digit_count = 70;      // 1074 + 1024 bits, and room above for many values
-
   void add_signed(double value, int64_t sign);
   static void carry(std::vector<int64_t>& digits);
 
