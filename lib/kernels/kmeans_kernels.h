@@ -53,7 +53,7 @@ struct PrepareArgs {
   float* roundings;        // (padded_count): no smaller than the length of what rounding took away
   // Of frames, else null.
   uint32_t* plans;  // (count): how the row is cut up for sums, see plan_of_row()
-  double* squares;  // (count): squared_distance() from the reference (kmeans/exact_distance.h)
+  double* squares;  // (count): squared_distance() from the reference (kernels/exact_distance.h)
   // Of centroids, else null.
   float* norms;  // (padded_count): |row - reference|^2
   int* largest;  // the bits of the largest length and rounding; raised

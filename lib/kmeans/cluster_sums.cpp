@@ -24,7 +24,35 @@ struct Changes {
   std::vector<std::vector<int64_t>> leaving;
 };
 
+// sum |x - c|^2 = sum |x - r|^2 - 2 (sum x - n r).(c - r) + n |c - r|^2 for any reference r; one amid the
+// frames leaves little to cancel out.
+double spread_of(double squares, int64_t frames, const double* sums, std::span<const float> reference,
+                 const float* centroid) {
+  const auto size = static_cast<double>(frames);
+  double change = 0;
+  for (size_t j = 0; j < reference.size(); ++j) {
+    const auto origin = static_cast<double>(reference[j]);
+    const double offset = static_cast<double>(centroid[j]) - origin;
+    change += offset * (size * offset - 2 * (sums[j] - size * origin));
+  }
+  return std::max(squares + change, 0.0);
+}
+
 }  // namespace
+
+void check_cluster_size(int64_t size) {
+  if (size > ExactVectorSum::most_rows)
+    fail("more than {} frames in one cluster; sample fewer (points per centroid)", ExactVectorSum::most_rows);
+}
+
+void measure_spread(const Matrix& centroids, std::span<const float> reference,
+                    std::span<const double> squares, Clusters& clusters) {
+  for (size_t k = 0; k < squares.size(); ++k) {
+    clusters.spread[k] = spread_of(squares[k], clusters.sizes[k], clusters.sums.data() + k * reference.size(),
+                                   reference, centroids.row(static_cast<int64_t>(k)).data());
+    clusters.inertia += clusters.spread[k];
+  }
+}
 
 ClusterSums::ClusterSums(int64_t clusters, std::vector<float> reference)
     : reference_(std::move(reference)),
@@ -48,9 +76,7 @@ void ClusterSums::take(const FrameSource& source, std::span<const Move> moves, i
     }
     cluster.size +=
         static_cast<int64_t>(changes.entering[k].size()) - static_cast<int64_t>(changes.leaving[k].size());
-    if (cluster.size > ExactVectorSum::most_rows)
-      fail("more than {} frames in one cluster; sample fewer (points per centroid)",
-           ExactVectorSum::most_rows);
+    check_cluster_size(cluster.size);
   });
 }
 
@@ -82,27 +108,14 @@ void ClusterSums::read(std::string_view& bytes, const std::string& where) {
 
 Clusters ClusterSums::about(const Matrix& centroids) const {
   Clusters found(centroids.rows(), centroids.columns());
+  std::vector<double> squares;
   for (size_t k = 0; k < clusters_.size(); ++k) {
-    double* sums = found.sums.data() + k * reference_.size();
-    clusters_[k].values.round_to(sums);
+    clusters_[k].values.round_to(found.sums.data() + k * reference_.size());
     found.sizes[k] = clusters_[k].size;
-    found.spread[k] = spread(clusters_[k], sums, centroids.row(static_cast<int64_t>(k)).data());
-    found.inertia += found.spread[k];
+    squares.push_back(clusters_[k].squares.rounded());
   }
+  measure_spread(centroids, reference_, squares, found);
   return found;
-}
-
-// sum |x - c|^2 = sum |x - r|^2 - 2 (sum x - n r).(c - r) + n |c - r|^2 for any reference r; one amid the
-// frames leaves little to cancel out.
-double ClusterSums::spread(const OfCluster& cluster, const double* sums, const float* centroid) const {
-  const auto size = static_cast<double>(cluster.size);
-  double change = 0;
-  for (size_t j = 0; j < reference_.size(); ++j) {
-    const auto reference = static_cast<double>(reference_[j]);
-    const double offset = static_cast<double>(centroid[j]) - reference;
-    change += offset * (size * offset - 2 * (sums[j] - size * reference));
-  }
-  return std::max(cluster.squares.rounded() + change, 0.0);
 }
 
 }  // namespace retort

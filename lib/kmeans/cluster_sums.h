@@ -22,6 +22,14 @@ struct Move {
   int32_t to;
 };
 
+// Throws an Error if exact sums cannot hold as many frames of one cluster.
+void check_cluster_size(int64_t size);
+
+// Fills in spread and inertia of `clusters`, whose sums and sizes are known, from the sums of squared
+// distances from `reference` (K).
+void measure_spread(const Matrix& centroids, std::span<const float> reference,
+                    std::span<const double> squares, Clusters& clusters);
+
 class ClusterSums {
  public:
   // Squared distances are summed up from `reference` (dim), which should be amid the frames and the same
@@ -47,8 +55,6 @@ class ClusterSums {
     ExactSum squares;  // of the distances from the reference
     int64_t size = 0;
   };
-
-  double spread(const OfCluster& cluster, const double* sums, const float* centroid) const;
 
   std::vector<float> reference_;
   std::vector<OfCluster> clusters_;

@@ -57,14 +57,15 @@ struct KmeansOptions {
   // -1: 32 for kmeans++, which holds them, all for kmeans-parallel.
   int64_t init_points_per_centroid = -1;
   std::string engine =
-      "auto";  // native, torch, faiss, or auto (native on the CPU, torch on CUDA: same centroids)
-  std::string device = "cpu";  // cpu, or cuda, cuda:i (engine torch)
+      "auto";  // native, cuda, torch, faiss, or auto (native on the CPU, cuda or else torch on CUDA)
+  std::string device = "cpu";  // cpu, or cuda, cuda:i (engines cuda and torch)
   bool exhaustive = false;     // native: score every centroid in every pass, by no bounds; same labels
   int64_t points_per_centroid =
       0;  // frames to train on per cluster, sampled without replacement; 0: all frames
   uint64_t seed = 0;
-  int threads = 0;     // 0: all
-  int64_t memory = 0;  // bytes that the process should stay within; 0: no limit
+  int threads = 0;         // 0: all
+  int64_t memory = 0;      // bytes that the process should stay within; 0: no limit
+  int64_t gpu_memory = 0;  // cuda: bytes of the GPU's memory that the job may take; 0: what is free
 };
 
 struct KmeansResult {
@@ -87,7 +88,8 @@ bool is_way_to_start(const std::string& init);
 // Throws a usage Error for options that no data could satisfy; run_kmeans does so too.
 void check_kmeans_options(const KmeansOptions& options);
 
-// The engine that `engine` ("auto" too) means on this device in this build: "native", "torch" or "faiss".
+// The engine that `engine` ("auto" too) means on this device in this build: "native", "cuda", "torch" or
+// "faiss".
 std::string resolve_kmeans_engine(const std::string& engine, const std::string& device);
 
 // Deterministic: the same frames, options and engine give the same centroids, whatever the sharding of the

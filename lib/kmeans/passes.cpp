@@ -5,19 +5,36 @@
 #include "base/signals.h"
 #include "base/threads.h"
 #include "kernels/exact_distance.h"
+#include "kmeans/labeller.h"
 #include "kmeans/nearest_search.h"
 
 namespace retort {
-Passes::Passes(const FrameSource& source, const KmeansOptions& options, std::vector<float> reference)
-    : source_(source),
-      options_(options),
-      reference_(std::move(reference)),
-      labeller_(make_labeller(source, options)),
-      labels_(static_cast<size_t>(source.frames()), -1) {}
+namespace {
 
-Clusters Passes::run(const Matrix& centroids, Progress& progress) {
-  if (reference_.empty()) reference_ = CentredCentroids(centroids).mean;
-  if (!sums_) sums_ = std::make_unique<ClusterSums>(centroids.rows(), reference_);
+// Labels by a labeller; then the frames that changed their clusters are read once more.
+class HostPasses : public PassEngine {
+ public:
+  HostPasses(const FrameSource& source, const KmeansOptions& options, int64_t clusters,
+             std::vector<float> reference)
+      : source_(source),
+        options_(options),
+        labeller_(make_labeller(source, options)),
+        labels_(static_cast<size_t>(source.frames()), -1),
+        sums_(clusters, std::move(reference)) {}
+
+  Clusters run(const Matrix& centroids, Progress& progress) override;
+  const ClusterSums& sums() override { return sums_; }
+  std::vector<int32_t>& labels() override { return labels_; }
+
+ private:
+  const FrameSource& source_;
+  const KmeansOptions& options_;
+  std::unique_ptr<Labeller> labeller_;
+  std::vector<int32_t> labels_;
+  ClusterSums sums_;
+};
+
+Clusters HostPasses::run(const Matrix& centroids, Progress& progress) {
   labeller_->start(centroids);
   int64_t changed = 0;
   std::vector<int32_t> labels;
@@ -33,19 +50,40 @@ Clusters Passes::run(const Matrix& centroids, Progress& progress) {
     for (int64_t i = 0; i < count; ++i)
       if (begin[i] != labels[static_cast<size_t>(i)])
         moves.push_back({first + i, begin[i], labels[static_cast<size_t>(i)]});
-    sums_->take(source_, moves, options_.threads);
+    sums_.take(source_, moves, options_.threads);
     std::copy(labels.begin(), labels.end(), begin);
     changed += static_cast<int64_t>(moves.size());
     progress.advance(static_cast<double>(count));
   }
-  Clusters clusters = sums_->about(centroids);
+  Clusters clusters = sums_.about(centroids);
   clusters.changed = changed;
+  return clusters;
+}
+
+std::unique_ptr<PassEngine> make_engine(const FrameSource& source, const KmeansOptions& options,
+                                        int64_t clusters, const std::vector<float>& reference) {
+#ifdef RETORT_WITH_CUDA
+  if (options.engine == "cuda") return make_cuda_passes(source, options, clusters, reference);
+#endif
+  return std::make_unique<HostPasses>(source, options, clusters, reference);
+}
+
+}  // namespace
+
+Passes::Passes(const FrameSource& source, const KmeansOptions& options, std::vector<float> reference)
+    : source_(source), options_(options), reference_(std::move(reference)) {}
+
+Clusters Passes::run(const Matrix& centroids, Progress& progress) {
+  if (reference_.empty()) reference_ = CentredCentroids(centroids).mean;
+  if (!engine_) engine_ = make_engine(source_, options_, centroids.rows(), reference_);
+  Clusters clusters = engine_->run(centroids, progress);
   if (clusters.has_empty()) find_farthest(centroids, clusters);
   return clusters;
 }
 
 // A pass of its own, since only empty clusters ask for it.
 void Passes::find_farthest(const Matrix& centroids, Clusters& clusters) const {
+  const std::vector<int32_t>& labels = this->labels();
   constexpr int64_t block = 1024;
   const int64_t dim = source_.dim();
   std::vector<double> distances(static_cast<size_t>(source_.frames()));
@@ -57,10 +95,10 @@ void Passes::find_farthest(const Matrix& centroids, Clusters& clusters) const {
         source_.read_rows(first, count, rows.data());
         for (int64_t i = 0; i < count; ++i)
           distances[static_cast<size_t>(first + i)] = squared_distance(
-              rows.data() + i * dim, centroids.row(labels_[static_cast<size_t>(first + i)]).data(), dim);
+              rows.data() + i * dim, centroids.row(labels[static_cast<size_t>(first + i)]).data(), dim);
       });
   for (size_t row = 0; row < distances.size(); ++row)
-    clusters.offer_farthest(labels_[row], static_cast<int64_t>(row), distances[row]);
+    clusters.offer_farthest(labels[row], static_cast<int64_t>(row), distances[row]);
 }
 
 }  // namespace retort

@@ -8,10 +8,7 @@
 
 #include "base/matrix.h"
 #include "base/progress.h"
-#include "kmeans/cluster_sums.h"
-#include "kmeans/clusters.h"
-#include "kmeans/kmeans.h"
-#include "kmeans/labeller.h"
+#include "kmeans/pass_engine.h"
 
 namespace retort {
 
@@ -28,10 +25,10 @@ class Passes {
   Clusters run(const Matrix& centroids, Progress& progress);
 
   // The sums of the last pass, for merging with those over other frames.
-  const ClusterSums& sums() const { return *sums_; }
-  const std::vector<int32_t>& labels() const { return labels_; }
+  const ClusterSums& sums() const { return engine_->sums(); }
+  const std::vector<int32_t>& labels() const { return engine_->labels(); }
   // Hands them over; there is no pass after that.
-  std::vector<int32_t> take_labels() { return std::move(labels_); }
+  std::vector<int32_t> take_labels() { return std::move(engine_->labels()); }
 
  private:
   void find_farthest(const Matrix& centroids, Clusters& clusters) const;
@@ -39,9 +36,7 @@ class Passes {
   const FrameSource& source_;
   const KmeansOptions& options_;
   std::vector<float> reference_;
-  std::unique_ptr<Labeller> labeller_;
-  std::vector<int32_t> labels_;
-  std::unique_ptr<ClusterSums> sums_;
+  std::unique_ptr<PassEngine> engine_;  // from the first pass on
 };
 
 }  // namespace retort

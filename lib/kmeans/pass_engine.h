@@ -1,0 +1,31 @@
+// What makes the passes of k-means (passes.h): the CPU, or a GPU.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/matrix.h"
+#include "base/progress.h"
+#include "kmeans/cluster_sums.h"
+#include "kmeans/clusters.h"
+#include "kmeans/kmeans.h"
+
+namespace retort {
+
+class PassEngine {
+ public:
+  virtual ~PassEngine() = default;
+  // As Passes::run(), but for the farthest frames.
+  virtual Clusters run(const Matrix& centroids, Progress& progress) = 0;
+  // The sums and labels of the last pass. Where no pass follows, labels may be moved away.
+  virtual const ClusterSums& sums() = 0;
+  virtual std::vector<int32_t>& labels() = 0;
+};
+
+// torch_cuda_device.cpp; only in builds with CUDA. `options.device` is one of CUDA, and `reference` is as
+// ClusterSums has it. Keeps references to source and options.
+std::unique_ptr<PassEngine> make_cuda_passes(const FrameSource& source, const KmeansOptions& options,
+                                             int64_t clusters, std::vector<float> reference);
+
+}  // namespace retort
