@@ -8,7 +8,7 @@
 
 int main(int argc, char** argv) {
   retort::ClusterOptions options;
-  std::string memory = "0";
+  std::string memory = "0", gpu_memory = "0";
   retort::Tool tool("retort-cluster",
                     "Cluster frames by k-means; the report is one JSON object on standard output.",
                     "retort-cluster -k 500 feats -o codebook");
@@ -45,8 +45,8 @@ int main(int argc, char** argv) {
   tool.option("--normalise", options.normalise,
               "Frames before they are clustered, and labelled: none, l2 or meanvar")
       ->check(CLI::IsMember({"none", "l2", "meanvar"}));
-  tool.option("--engine", options.kmeans.engine, "auto, native, torch or faiss")
-      ->check(CLI::IsMember({"auto", "native", "torch", "faiss"}));
+  tool.option("--engine", options.kmeans.engine, "auto, native, cuda, torch or faiss")
+      ->check(CLI::IsMember({"auto", "native", "cuda", "torch", "faiss"}));
   tool.flag("--exhaustive", options.kmeans.exhaustive,
             "Compute every distance in every iteration: slower, less memory, the same codebook");
   tool.option("--points-per-centroid", options.kmeans.points_per_centroid,
@@ -59,6 +59,8 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(int64_t{0}, int64_t{65536}));
   tool.option("--alignments", options.alignments,
               "CTM file of phones: the report says how well the clusters tell them apart (PNMI)");
+  tool.option("--gpu-memory", gpu_memory,
+              "With engine cuda: take at most this much of the GPU's memory; 0: what is free");
   tool.option("--step", options.step,
               "Do one step of a job over many machines: update, or assign (of one --shard)");
   tool.shard(options.shard);
@@ -69,6 +71,7 @@ int main(int argc, char** argv) {
   tool.overwrite(options.overwrite);
   return tool.run(argc, argv, [&] {
     options.kmeans.memory = retort::parse_bytes(memory);
+    options.kmeans.gpu_memory = retort::parse_bytes(gpu_memory);
     std::cout << run_cluster(options).dump(2) << "\n";
   });
 }

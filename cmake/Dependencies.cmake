@@ -34,6 +34,30 @@ if(RETORT_TORCH)
   endif()
 endif()
 
+# CUDA kernels need nvcc to be built, and LibTorch for memory and streams: one that tells the streams' handles. They link
+# neither libtorch_cuda nor, but statically, the CUDA runtime: such a build runs on machines without a GPU too.
+set(RETORT_WITH_CUDA OFF)
+if(NOT RETORT_CUDA STREQUAL "OFF" AND RETORT_TORCH)
+  file(STRINGS ${LibTorch_INCLUDE_DIR}/c10/core/Stream.h tells_handles REGEX "native_handle")
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER AND tells_handles)
+    if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+      set(CMAKE_CUDA_ARCHITECTURES 80 90)  # newer GPUs compile what is for 90 when a program starts
+    endif()
+    enable_language(CUDA)
+    if(CMAKE_CUDA_COMPILER_VERSION VERSION_GREATER_EQUAL 12)
+      set(CMAKE_CUDA_STANDARD 17)  # all that Debian 12's CMake knows of nvcc
+      set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+      set(RETORT_WITH_CUDA ON)
+    endif()
+  endif()
+endif()
+if(RETORT_CUDA STREQUAL "ON" AND NOT RETORT_WITH_CUDA)
+  message(FATAL_ERROR "RETORT_CUDA=ON needs nvcc 12 or newer (set CUDACXX if it is not in the path), RETORT_TORCH=ON and a LibTorch as new as scripts/setup installs")
+endif()
+message(STATUS "CUDA k-means engine: ${RETORT_WITH_CUDA}")
+
 if(RETORT_TESTS)
   find_package(Catch2 2.13 REQUIRED)
 endif()

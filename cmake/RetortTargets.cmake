@@ -10,16 +10,19 @@ if(RETORT_TORCH)
   file(CREATE_LINK ${fmt_include}/fmt ${PROJECT_BINARY_DIR}/fmt_first/fmt SYMBOLIC)
   target_include_directories(retort_flags SYSTEM BEFORE INTERFACE ${PROJECT_BINARY_DIR}/fmt_first)
 endif()
-target_compile_options(retort_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual)
+target_compile_options(retort_flags INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual>
+  $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra>)
 target_compile_definitions(retort_flags INTERFACE RETORT_VERSION="${PROJECT_VERSION}")
 target_compile_definitions(retort_flags INTERFACE $<$<BOOL:${RETORT_TORCH}>:RETORT_WITH_TORCH>
                            $<$<BOOL:${RETORT_FAISS}>:RETORT_WITH_FAISS>)
 if(RETORT_WERROR)
-  target_compile_options(retort_flags INTERFACE -Werror)
+  target_compile_options(retort_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>
+                         $<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings>)
 endif()
 if(RETORT_SANITIZE)
-  target_compile_options(retort_flags INTERFACE -fsanitize=${RETORT_SANITIZE} -fno-omit-frame-pointer
-                         -fno-sanitize-recover=all)
+  target_compile_options(retort_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${RETORT_SANITIZE}
+                         -fno-omit-frame-pointer -fno-sanitize-recover=all>)
   target_link_options(retort_flags INTERFACE -fsanitize=${RETORT_SANITIZE})
 endif()
 
@@ -33,13 +36,20 @@ endif()
 
 # retort_library(NAME DEPENDS lib...) compiles the sources of the current folder into libretort_NAME.a.
 # Sources named torch_*.cpp include LibTorch and share its precompiled header; a build without LibTorch leaves them out,
-# as one without FAISS leaves out faiss_*.cpp. The others see which there are as RETORT_WITH_TORCH and RETORT_WITH_FAISS.
+# as one without FAISS leaves out faiss_*.cpp, and one without CUDA *.cu and torch_cuda_*.cpp. The others see which there
+# are as RETORT_WITH_TORCH and RETORT_WITH_FAISS; lib/kmeans also has RETORT_WITH_CUDA.
 function(retort_library name)
   cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
   file(GLOB torch_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/torch_*.cpp)
   file(GLOB faiss_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/faiss_*.cpp)
+  file(GLOB cuda_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cu)
   list(REMOVE_ITEM sources ${torch_sources} ${faiss_sources} "")
+  if(RETORT_WITH_CUDA)
+    list(APPEND sources ${cuda_sources})
+  else()
+    list(FILTER torch_sources EXCLUDE REGEX "/torch_cuda_[^/]*$")
+  endif()
   set(target retort_${name})
 
   if(torch_sources AND RETORT_TORCH)

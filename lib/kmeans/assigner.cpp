@@ -53,6 +53,12 @@ class NativeAssigner : public Assigner {
   Pool<NativeSearch> searches_;
 };
 
+#ifdef RETORT_WITH_CUDA
+constexpr const char* engine_on_cuda = "cuda";
+#else
+constexpr const char* engine_on_cuda = "torch";
+#endif
+
 bool wants_cuda(const std::string& device) {
   return device.starts_with("cuda");
 }
@@ -60,21 +66,27 @@ bool wants_cuda(const std::string& device) {
 }  // namespace
 
 std::string resolve_kmeans_engine(const std::string& engine, const std::string& device) {
-  const std::string resolved = engine != "auto" ? engine : wants_cuda(device) ? "torch" : "native";
-  if (resolved != "torch" && resolved != "faiss" && resolved != "native")
-    fail_usage("engine {}: should be auto, native, torch or faiss", engine);
+  const std::string resolved = engine != "auto" ? engine : wants_cuda(device) ? engine_on_cuda : "native";
+  if (resolved != "cuda" && resolved != "torch" && resolved != "faiss" && resolved != "native")
+    fail_usage("engine {}: should be auto, native, cuda, torch or faiss", engine);
 #ifndef RETORT_WITH_TORCH
   if (resolved == "torch")
     fail_usage("engine {} on {}: this build has no LibTorch; use --engine native --device cpu", engine,
                device);
 #endif
+#ifndef RETORT_WITH_CUDA
+  if (resolved == "cuda")
+    fail_usage(
+        "engine cuda: this build has no CUDA kernels (docs/tools/retort-cluster.md); use --engine torch");
+#endif
 #ifndef RETORT_WITH_FAISS
   if (resolved == "faiss") fail_usage("engine faiss: this build has no FAISS; use --engine auto");
 #endif
-  if (resolved == "torch" && !wants_cuda(device))
-    fail_usage("engine torch runs on cuda only; use --engine native for {}", device);
-  if (resolved != "torch" && wants_cuda(device))
-    fail_usage("engine {} runs on the cpu only; use --engine torch for {}", engine, device);
+  const bool on_gpu = resolved == "cuda" || resolved == "torch";
+  if (on_gpu && !wants_cuda(device))
+    fail_usage("engine {} runs on cuda only; use --engine native for {}", engine, device);
+  if (!on_gpu && wants_cuda(device))
+    fail_usage("engine {} runs on the cpu only; use --engine auto for {}", engine, device);
   return resolved;
 }
 
@@ -84,7 +96,8 @@ std::unique_ptr<Assigner> make_assigner(const Matrix& centroids, const std::stri
   const std::string resolved = resolve_kmeans_engine(engine == "faiss" ? "auto" : engine, device);
   const int workers = threads > 0 ? threads : available_threads();
 #ifdef RETORT_WITH_TORCH
-  if (resolved == "torch") {
+  // Rows that come and go gain nothing from kernels for rows that stay.
+  if (resolved == "torch" || resolved == "cuda") {
     const CentredCentroids centred(centroids);
     return make_settling_assigner(centroids, make_torch_search(centred, device), workers);
   }

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "kmeans/candidates.h"
+#include "kmeans/kmeans_device.h"
 #include "kmeans/kmeans_init.h"
 #include "kmeans/native_labeller.h"
 #include "kmeans/plus_plus.h"
@@ -49,7 +50,9 @@ int64_t bytes_beside_frames(int64_t frames, int64_t dim, const KmeansOptions& op
   const int64_t sampled = bytes_of_start(frames, dim, options);
   const int64_t batches =
       options.mini_batch * dim * 4 + (options.mini_batch > 0 ? options.clusters * dim * 8 : 0);
-  const int64_t copied = options.engine == "faiss" ? frames * dim * 4 : 0;
+  const int64_t copied = options.engine == "faiss"  ? frames * dim * 4
+                         : options.engine == "cuda" ? 2 * KmeansDevice::staging_bytes
+                                                    : 0;
   return copied + std::max(centroids + batches, sampled) + frames * 4 + (int64_t{16} << 20) +
          bytes_of_bounds(frames, options);
 }

@@ -13,6 +13,7 @@
 #include "kmeans/kmeans_init.h"
 #include "kmeans/lloyd.h"
 #include "kmeans/mini_batch.h"
+#include "kmeans/nearest_search.h"
 
 namespace retort {
 namespace {
@@ -76,6 +77,10 @@ void check_kmeans_options(const KmeansOptions& options) {
   if (options.clusters < 1 || options.clusters > 65536)
     fail_usage("{} clusters: should be 1 to 65536", options.clusters);
   if (options.iterations < 0) fail_usage("{} iterations: should be 0 or more", options.iterations);
+  if (options.gpu_memory < 0)
+    fail_usage("GPU memory {}: should be 0 (what is free) or more", options.gpu_memory);
+  if (options.gpu_memory > 0 && resolve_kmeans_engine(options.engine, options.device) != "cuda")
+    fail_usage("--gpu-memory: goes with engine cuda alone");
   if (options.memory < 0) fail_usage("memory {}: should be 0 (no limit) or more", options.memory);
   if (options.points_per_centroid < 0)
     fail_usage("{} points per centroid: should be 0 (all frames) or more", options.points_per_centroid);
@@ -107,6 +112,9 @@ void check_kmeans_options(const KmeansOptions& options) {
 KmeansResult run_kmeans(const FrameSource& source, const KmeansOptions& options) {
   check_kmeans_options(options);
   check_source(source, options);
+#ifdef RETORT_WITH_TORCH
+  require_device(options.device);  // before the starting centroids are searched for
+#endif
   KmeansOptions resolved = options;
   resolved.engine = resolve_kmeans_engine(options.engine, options.device);
   resolved.threads = options.threads > 0 ? options.threads : available_threads();

@@ -63,4 +63,8 @@ std::unique_ptr<NearestSearch> make_torch_search(const CentredCentroids& centroi
   return std::make_unique<TorchCudaSearch>(centroids, parse_device(device));
 }
 
+void require_device(const std::string& device) {
+  parse_device(device);
+}
+
 }  // namespace retort

@@ -216,6 +216,8 @@ class ClusterTest(ToolTest):
         self.fails(2, "--normalise", "retort-cluster", "-k", 3, "x.npy", "-o", "cb", "--normalise", "most")
         self.fails(2, "--clusters", "retort-cluster", "-k", 0, "x.npy", "-o", "cb")
         self.fails(2, "--engine", "retort-cluster", "-k", 3, "x.npy", "-o", "cb", "--engine", "magic")
+        self.fails(2, "--gpu-memory", "retort-cluster", "-k", 3, "x.npy", "-o", "cb", "--gpu-memory", "1G")
+        self.fails(2, "engine torch", "retort-cluster", "-k", 3, "x.npy", "-o", "cb", "--engine", "torch")
         self.fails(2, "init best", "retort-cluster", "-k", 3, "x.npy", "-o", "cb", "--init", "best")
         self.fails(2, "--output is required", "retort-cluster", "-k", 3, "x.npy")
 
