@@ -99,6 +99,8 @@ TEST_CASE("a device's passes are the native engine's, to the last bit", "[kmeans
   compare(grouped_frames(400, 7, 300, 4), 300, plenty, 256);
   compare(grouped_frames(90, 1, 10, 5), 3, plenty, 64);
   compare(grouped_frames(64, 150, 4, 6), 1, plenty, 64);
+  compare(grouped_frames(200, 150, 60, 13), 100, plenty, 200);
+  compare(grouped_frames(200, 150, 60, 14), 100, plenty, 200, true);
 }
 
 TEST_CASE("frames that pass through a small device give the same", "[kmeans]") {
