@@ -61,6 +61,7 @@ class Block {
   Warp& warp() { return warps_[static_cast<std::size_t>(thread_ / lanes)]; }
   char* shared() { return shared_.data() + (128 - reinterpret_cast<std::uintptr_t>(shared_.data()) % 128); }
 
+  void note_progress() { moved_ = true; }
   void wait() { swapcontext(&fiber().context, &scheduler_); }
   // Barrier number `barrier` of this thread is behind it once all others are there too.
   bool all_at_barrier(int barrier) const {
@@ -80,10 +81,7 @@ class Block {
   std::vector<Fiber> fibers_;
   ucontext_t scheduler_{};
   int block_ = 0, layer_ = 0, thread_ = 0;
-  bool moved_ = false;
-
- public:
-  void note_progress() { moved_ = true; }
+  bool moved_ = false;  // some thread of the warp whose turn it is
 };
 
 thread_local Block* current = nullptr;
