@@ -10,8 +10,9 @@ int main(int argc, char** argv) {
                     "Say what an artifact is, whether it is whole, and what it was made from.",
                     "retort-inspect --check feats");
   tool.option("PATH", options.path,
-              "Corpus, frame store, Kaldi table, codebook, model, run, .npy, .safetensors or result")
-      ->required();
+              "Corpus, frame store, Kaldi table, codebook, model, run, .npy, .safetensors or result");
+  tool.flag("--cpu", options.cpu,
+            "Instead of an artifact: this CPU, and which kernels run on it (RETORT_ISA chooses others)");
   tool.flag("--json", options.json, "Print one JSON object");
   tool.flag("--check", options.check,
             "Read every byte; exit 1 where something is missing, cut, swapped or altered");

@@ -4,7 +4,9 @@
 
 #include "audio/command_audio.h"
 #include "base/files.h"
+#include "base/threads.h"
 #include "corpus/corpus.h"
+#include "kernels/product.h"
 #include "model/checkpoint.h"
 #include "model/shape.h"
 #include "model/tensors.h"
@@ -289,8 +291,23 @@ Json describe_artifact(const InspectOptions& options) {
   return json;
 }
 
+Json describe_cpu() {
+  const CpuPath path = cpu_path();
+  Json paths = Json::array();
+  for (const CpuPath supported : supported_cpu_paths()) paths.push_back(to_string(supported));
+  Json precisions = Json::array();
+  for (const Precision precision : {Precision::f32, Precision::bf16, Precision::int8})
+    if (has_precision(path, precision)) precisions.push_back(to_string(precision));
+  return {{"kind", "cpu"},          {"runs", to_string(path)},
+          {"paths", paths},         {"precisions", precisions},
+          {"vnni", has_vnni(path)}, {"threads", available_threads()}};
+}
+
 void run_inspect(const InspectOptions& options, const std::function<void(const std::string&)>& print) {
-  const Json json = describe_artifact(options);
+  if (options.cpu == !options.path.empty()) fail_usage("give either PATH or --cpu");
+  if (options.cpu && (options.check || options.lineage))
+    fail_usage("--cpu: --check and --lineage are of artifacts");
+  const Json json = options.cpu ? describe_cpu() : describe_artifact(options);
   std::string text;
   add_lines(json, "", text);
   print(options.json ? json.dump(2) + "\n" : text);

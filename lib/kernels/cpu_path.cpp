@@ -34,16 +34,24 @@ std::vector<CpuPath> supported_cpu_paths() {
   return paths;
 }
 
+bool has_vnni([[maybe_unused]] CpuPath path) {
+#if defined(__x86_64__) && defined(__GNUC__)
+  return path >= CpuPath::avx512 && __builtin_cpu_supports("avx512vnni") != 0;
+#else
+  return false;
+#endif
+}
+
 CpuPath cpu_path() {
   const std::vector<CpuPath> paths = supported_cpu_paths();
-  const char* wanted = std::getenv("RETORT_CPU");
+  const char* wanted = std::getenv("RETORT_ISA");
   if (!wanted || !*wanted) return paths.back();
   std::string names;
   for (const CpuPath path : paths) {
     if (to_string(path) == wanted) return path;
     names += (names.empty() ? "" : ", ") + to_string(path);
   }
-  fail_usage("RETORT_CPU is {}: this machine has {}", wanted, names);
+  fail_usage("RETORT_ISA is {}: this machine has {}", wanted, names);
 }
 
 }  // namespace retort

@@ -15,8 +15,12 @@ std::string to_string(CpuPath path);
 // What this CPU and its operating system can run, slowest first; asked of the CPU, not of the compiler.
 std::vector<CpuPath> supported_cpu_paths();
 
-// The fastest of these, or the one that the environment variable RETORT_CPU names (for tests and for
+// The fastest of these, or the one that the environment variable RETORT_ISA names (for tests and for
 // comparisons; results are the same). A usage Error where it names none that this CPU has.
 CpuPath cpu_path();
+
+// Whether this CPU also adds up products of eight bits in one instruction (VNNI), which kernels of the paths
+// for AVX-512 then use.
+bool has_vnni(CpuPath path);
 
 }  // namespace retort

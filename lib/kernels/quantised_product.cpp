@@ -256,11 +256,6 @@ RETORT_QUANTISED_PRODUCT(portable, PortableTile, PortableTile)
 #ifdef RETORT_X86
 RETORT_QUANTISED_PRODUCT(avx2, Avx2Tile, Avx2Tile)
 RETORT_QUANTISED_PRODUCT(vnni, VnniTile<2>, VnniTile<1>)
-
-bool has_vnni(CpuPath path) {
-  return (path == CpuPath::avx512 || path == CpuPath::avx512_bf16) &&
-         __builtin_cpu_supports("avx512vnni") != 0;
-}
 #endif
 
 }  // namespace

@@ -13,6 +13,8 @@
 
 #include "audio/waveform.h"
 #include "encoder/frame_encoder.h"
+#include "model/checkpoint.h"
+#include "model/tensors.h"
 
 namespace {
 
@@ -59,6 +61,14 @@ Times time_encode(retort::FrameEncoder& encoder, const Waveforms& clips) {
           static_cast<double>(std::clock() - cpu_begun) / CLOCKS_PER_SEC};
 }
 
+double gigamacs(const std::string& model, const Waveforms& clips) {
+  const retort::ModelConfig config = retort::read_config(model);
+  double macs = 0;
+  for (const std::vector<float>& clip : clips)
+    macs += static_cast<double>(retort::count_macs(config, static_cast<int64_t>(clip.size())).total);
+  return macs * 1e-9;
+}
+
 int run(char** argv) {
   retort::EncoderOptions options;
   options.model = argv[1];
@@ -79,8 +89,9 @@ int run(char** argv) {
   getrusage(RUSAGE_SELF, &usage);
   fmt::print(
       "{{\"seconds\": {:.4f}, \"fastest\": {:.4f}, \"slowest\": {:.4f}, \"cpu_seconds\": {:.4f}, "
-      "\"load_seconds\": {:.4f}, \"peak_mib\": {}}}\n",
-      median.wall, times.front().wall, times.back().wall, median.cpu, load, usage.ru_maxrss / 1024);
+      "\"load_seconds\": {:.4f}, \"peak_mib\": {}, \"gigamacs\": {:.3f}}}\n",
+      median.wall, times.front().wall, times.back().wall, median.cpu, load, usage.ru_maxrss / 1024,
+      gigamacs(options.model, clips));
   return 0;
 }
 

@@ -49,8 +49,7 @@ def with_transformers(folder, batch, threads, scratch, bf16=False):
 
 def with_torchaudio(folder, batch, threads, scratch):
     from torchaudio.models.wav2vec2.utils import import_huggingface_model
-    from transformers import HubertForCTC
-    model = import_huggingface_model(HubertForCTC.from_pretrained(folder, vocab_size=32, dtype=torch.float32)).eval()
+    model = import_huggingface_model(read_model(folder)).eval()
     return lambda: model.extract_features(batch)
 
 

@@ -162,16 +162,16 @@ TEST_CASE("bf16 scores are those of the rounded values", "[kernels]") {
   }
 }
 
-TEST_CASE("RETORT_CPU chooses among what the machine has, and nothing else", "[kernels]") {
-  const char* before = std::getenv("RETORT_CPU");
+TEST_CASE("RETORT_ISA chooses among what the machine has, and nothing else", "[kernels]") {
+  const char* before = std::getenv("RETORT_ISA");
   const std::string kept = before ? before : "";
   for (const CpuPath path : supported_cpu_paths()) {
-    setenv("RETORT_CPU", to_string(path).c_str(), 1);
+    setenv("RETORT_ISA", to_string(path).c_str(), 1);
     CHECK(cpu_path() == path);
   }
-  setenv("RETORT_CPU", "abacus", 1);
+  setenv("RETORT_ISA", "abacus", 1);
   CHECK_THROWS_WITH(cpu_path(), Catch::Contains("abacus") && Catch::Contains("portable"));
-  unsetenv("RETORT_CPU");
+  unsetenv("RETORT_ISA");
   CHECK(cpu_path() == supported_cpu_paths().back());
-  if (before) setenv("RETORT_CPU", kept.c_str(), 1);
+  if (before) setenv("RETORT_ISA", kept.c_str(), 1);
 }

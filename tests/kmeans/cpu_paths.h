@@ -19,7 +19,7 @@ class OnCpuPath {
   OnCpuPath& operator=(const OnCpuPath&) = delete;
 
  private:
-  static constexpr const char* variable = "RETORT_CPU";
+  static constexpr const char* variable = "RETORT_ISA";
   std::string before_;
 };
 

@@ -233,7 +233,6 @@ class ProfileTest(ToolTest):
     def profile(self, *more, seconds=1):
         return ["retort-evaluate", "profile", "--seconds", seconds, "--repeats", 2, "-o", "profile.json", *more]
 
-    @needs_torch
     def test_models_are_profiled(self):
         run = self.succeeds(*self.profile("--model", f"{MODEL}/", "--model", FIXTURES / "model" / "pre", "--model",
                                           FIXTURES / "lstm" / "both", "--threads", 2))

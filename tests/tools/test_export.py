@@ -4,7 +4,7 @@ import json
 import struct
 import unittest
 
-from harness import FIXTURES, ToolTest, needs_torch
+from harness import FIXTURES, ToolTest
 from small_models import copy_model, read_tensors, write_tensors
 
 
@@ -90,7 +90,6 @@ class ExportTest(ToolTest):
         self.fails(1, "fairseq has no HuBERT of LSTM layers", "retort-export", "--to", "fairseq", student, "-o", "out")
         self.leaves_nothing("out")
 
-    @needs_torch
     def test_outputs_of_fairseq(self):
         command = ["retort-export", "--to", "fairseq", copy_model("pre", self.folder / "model"), "-o"]
         (self.folder / "file").write_text("mine")

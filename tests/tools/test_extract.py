@@ -168,7 +168,6 @@ class BadInput(ExtractTest):
         self.leaves_nothing(f"feats/{PART}.json", f"feats/{PART}.npy", f"feats/{PART}.jsonl")
 
 
-@needs_torch
 class ModelLayers(ExtractTest):
     def input_wav(self):
         write_wav(self.folder / "input.wav", floats(read_npy(MODELS / "input.npy")[1]), floats=True)
@@ -218,7 +217,36 @@ class ModelLayers(ExtractTest):
             self.succeeds(*command, "-o", "seven", "--shard", f"{i}/7")
         joined = b"".join(read_npy(self.folder / "seven" / f"part-0000{i}-of-00007.npy")[1] for i in range(7))
         whole = read_npy(self.folder / "one" / f"{PART}.npy")[1]
-        self.assertLess(relative_distance(floats(joined), floats(whole)), 1e-5)
+        self.assertEqual(joined, whole)  # not even the last bit depends on the others
+
+    def test_precisions_and_engines(self):
+        """Eight bits are near f32 and said in what is written; engines and precisions that do not go together are refused."""
+        folder = copy_model("post", self.folder / "model")
+        run = ["retort-extract", "--model", folder, "--layer", "enc2", self.input_wav(), "-o"]
+        self.succeeds(*run, "f32")
+        self.succeeds(*run, "int8", "--precision", "int8")
+        self.assertNotIn("precision", self.sidecar("f32")["origin"])
+        self.assertEqual(self.sidecar("int8")["origin"]["precision"], "int8")
+        exact, near = (floats(read_npy(self.folder / name / f"{PART}.npy")[1]) for name in ("f32", "int8"))
+        self.assertNotEqual(exact, near)
+        self.assertLess(relative_distance(near, exact), 0.5)
+        self.fails(1, "was made otherwise (origin precision", *run, "f32", "--precision", "int8")
+        self.fails(2, "--precision int8: is of --encoder native", *run, "none", "--precision", "int8", "--encoder", "torch")
+        self.fails(2, "--encoder native: computes on the CPU only", *run, "none", "--encoder", "native", "--device", "cuda")
+        self.fails(2, "are of models, not of mfcc", "retort-extract", "--model", "mfcc", "--precision", "int8", "input.wav", "-o", "none")
+        result = self.tool(*run, "none", "--precision", "bf16", env={"RETORT_ISA": "portable"})
+        self.assertEqual(result.code, 2)
+        self.assertIn("--precision bf16: this CPU (portable) has no instructions for it", result.err)
+        self.leaves_nothing("none")
+
+    @needs_torch
+    def test_engines_agree(self):
+        for model in (MODELS / "post", MODELS / "pre", LSTM_MODELS / "both"):
+            run = ["retort-extract", "--model", model, self.input_wav(), "--overwrite", "-o"]
+            self.succeeds(*run, "native", "--encoder", "native")
+            self.succeeds(*run, "torch", "--encoder", "torch")
+            ours, theirs = (floats(read_npy(self.folder / name / f"{PART}.npy")[1]) for name in ("native", "torch"))
+            self.assertLess(relative_distance(ours, theirs), 1e-5)
 
     def test_only_the_missing_layer_is_made(self):
         folder = copy_model("post", self.folder / "model")
@@ -239,6 +267,7 @@ class ModelLayers(ExtractTest):
         self.fails(2, "twice", *run, "--layer", "enc1,hf:1")
         self.leaves_nothing("feats")
 
+    @needs_torch
     def test_devices(self):
         folder = copy_model("post", self.folder / "model")
         run = ["retort-extract", "--model", folder, "--layer", "enc1", self.input_wav(), "-o", "feats"]

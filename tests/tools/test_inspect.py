@@ -103,11 +103,26 @@ class InspectTest(StoreTest):
         self.assertEqual(result.code, 1)
         self.assertIn("centroids.npy is not the one", result.err)
 
+    def test_cpu(self):
+        """Every path that this CPU has can be asked for, and is then the one that runs; others are refused."""
+        found = json.loads(self.tool("retort-inspect", "--cpu", "--json").out)
+        self.assertEqual(found["paths"][0], "portable")
+        self.assertEqual(found["runs"], found["paths"][-1])
+        self.assertIn("f32", found["precisions"])
+        for path in found["paths"]:
+            chosen = self.tool("retort-inspect", "--cpu", "--json", env={"RETORT_ISA": path})
+            self.assertEqual(json.loads(chosen.out)["runs"], path)
+        result = self.tool("retort-inspect", "--cpu", env={"RETORT_ISA": "abacus"})
+        self.assertEqual(result.code, 2)
+        self.assertIn("RETORT_ISA is abacus: this machine has portable", result.err)
+
     def test_wrong_input_and_usage(self):
         self.fails(1, "no such file or folder", "retort-inspect", "none")
         (self.folder / "odd").mkdir()
         self.fails(1, "no artifact that is known", "retort-inspect", "odd")
-        self.fails(2, "PATH is required", "retort-inspect")
+        self.fails(2, "give either PATH or --cpu", "retort-inspect")
+        self.fails(2, "give either PATH or --cpu", "retort-inspect", "--cpu", "feats")
+        self.fails(2, "--check and --lineage are of artifacts", "retort-inspect", "--cpu", "--check")
         self.fails(2, "--chek", "retort-inspect", "--chek", "feats")
 
 

@@ -6,7 +6,7 @@ import unittest
 from pathlib import Path
 
 import parity
-from harness import BIN, FIXTURES, ToolTest, needs_torch
+from harness import BIN, FIXTURES, ToolTest
 
 ORACLE = os.environ.get("RETORT_ORACLE", "")
 SCRIPT = Path(__file__).resolve().parent / "oracle_exports.py"
@@ -18,7 +18,6 @@ FORMS = {
 }
 
 
-@needs_torch
 @unittest.skipUnless(ORACLE, "RETORT_ORACLE names no Python with torch, transformers and s3prl")
 class ExportOracle(ToolTest):
     """A test per form and variant, added below."""

@@ -4,13 +4,12 @@ import json
 import unittest
 
 import parity
-from harness import BIN, FIXTURES, ToolTest, needs_torch
+from harness import BIN, FIXTURES, ToolTest
 from small_models import read_tensors
 
 VARIANTS = {variant.name: variant for variant in parity.find_variants(FIXTURES / "parity")}
 
 
-@needs_torch
 class Layers(ToolTest):
     """A test per variant, added below: its clips one by one, and as one padded batch."""
 

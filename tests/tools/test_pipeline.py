@@ -7,7 +7,7 @@ import struct
 import subprocess
 import time
 
-from harness import BIN, FIXTURES, ToolTest, needs_torch, tone, write_wav
+from harness import BIN, FIXTURES, ToolTest, tone, write_wav
 
 MODEL = FIXTURES / "model" / "post"
 
@@ -51,7 +51,6 @@ class PipelineTest(ToolTest):
         self.assertEqual(self.bytes_of("one/codebook"), self.bytes_of("seven/codebook"))
         self.assertEqual(rows_of(one / "labels"), rows_of(seven / "labels"))
 
-    @needs_torch
     def test_model_features_are_the_same_in_one_and_seven_shards(self):
         one, seven = self.run_chain("one", 1, MODEL), self.run_chain("seven", 7, MODEL)
         a, b = floats(rows_of(one / "feats")), floats(rows_of(seven / "feats"))
