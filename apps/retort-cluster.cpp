@@ -4,9 +4,11 @@
 #include "cluster/cluster.h"
 #include "common/encoder_flags.h"
 #include "common/tool.h"
+#include "common/torch_engines.h"
 #include "kmeans/frame_memory.h"
 
 int main(int argc, char** argv) {
+  retort::use_torch();
   retort::ClusterOptions options;
   std::string memory = "0", gpu_memory = "0";
   retort::Tool tool("retort-cluster",

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "common/encoder_flags.h"
 #include "common/tool.h"
+#include "common/torch_engines.h"
 #include "evaluate/probe.h"
 #include "evaluate/profile.h"
 #include "evaluate/units.h"
@@ -73,6 +74,7 @@ int profile(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  retort::use_torch();
   const std::string_view task = argc > 1 ? argv[1] : "";
   if (task == "units") return units(argc - 1, argv + 1);
   if (task == "probe") return probe(argc - 1, argv + 1);

@@ -1,6 +1,7 @@
 // retort-extract: features of audio into frame stores.
 #include "common/encoder_flags.h"
 #include "common/tool.h"
+#include "common/torch_engines.h"
 #include "extract/extract.h"
 
 int main(int argc, char** argv) {
@@ -31,5 +32,13 @@ int main(int argc, char** argv) {
   tool.device(options.encoder.device);
   tool.threads(options.encoder.threads);
   tool.overwrite(options.overwrite);
-  return tool.run(argc, argv, [&options] { run_extract(options); });
+  return tool.run(argc, argv, [&options, argv] {
+#ifdef RETORT_IS_TORCH_TWIN
+    retort::use_torch();
+    static_cast<void>(argv);
+#else
+    if (retort::wants_torch(options.encoder)) retort::become_torch_twin("retort-extract", argv);
+#endif
+    run_extract(options);
+  });
 }

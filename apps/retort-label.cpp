@@ -1,9 +1,11 @@
 // retort-label: labels (units) of features or audio.
 #include "common/encoder_flags.h"
 #include "common/tool.h"
+#include "common/torch_engines.h"
 #include "label/label.h"
 
 int main(int argc, char** argv) {
+  retort::use_torch();
   retort::LabelOptions options;
   retort::Tool tool("retort-label", "Turn frames into the numbers of their nearest centroids.",
                     "retort-label --codebook codebook --model hubert-base speech.flac -o -");

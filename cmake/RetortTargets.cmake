@@ -82,6 +82,17 @@ function(retort_tool name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
 endfunction()
 
+# retort_torch_twin(NAME DEPENDS lib...) builds a tool that does without LibTorch once more, with it (apps/common/torch_engines.h).
+function(retort_torch_twin name)
+  cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
+  add_executable(${name}-torch ${name}.cpp)
+  target_link_libraries(${name}-torch PRIVATE retort_tool_common ${ARG_DEPENDS})
+  target_compile_definitions(${name}-torch PRIVATE RETORT_IS_TORCH_TWIN)
+  set_target_properties(${name}-torch PROPERTIES OUTPUT_NAME ${name}
+                        RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/libexec/retort)
+  add_dependencies(${name} ${name}-torch)
+endfunction()
+
 # retort_test(NAME DEPENDS lib...) builds the current folder's *_test.cpp into one Catch2 program and registers it.
 function(retort_test name)
   cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})

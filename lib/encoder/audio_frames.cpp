@@ -4,8 +4,10 @@
 #include <numeric>
 #include <optional>
 
+#include "base/log.h"
 #include "base/progress.h"
 #include "base/signals.h"
+#include "base/stopwatch.h"
 #include "base/threads.h"
 
 namespace retort {
@@ -68,6 +70,26 @@ std::vector<std::vector<std::size_t>> batches_by_length(const std::vector<Loaded
   return batches;
 }
 
+// Where the time goes: decoding is on other threads, so that only waiting for it counts.
+struct TimeSpent {
+  double waiting = 0, encoding = 0, writing = 0;
+
+  // One line, which names the slowest.
+  void log(const std::string& job) const {
+    const double all = waiting + encoding + writing;
+    if (all < least_seconds) return;
+    const char* slowest = encoding >= std::max(waiting, writing) ? "encoding"
+                          : waiting >= writing                   ? "decoding audio"
+                                                                 : "writing";
+    log_info(job,
+             "{:.1f} s: {:.0f} % encoding, {:.0f} % waiting for decoded audio, {:.0f} % writing; {} is what "
+             "limits it",
+             all, 100 * encoding / all, 100 * waiting / all, 100 * writing / all, slowest);
+  }
+
+  static constexpr double least_seconds = 1;  // shares of less mean little
+};
+
 }  // namespace
 
 void for_each_encoded(const Corpus& corpus, Range range, FrameEncoder& encoder, int threads,
@@ -85,6 +107,8 @@ void for_each_encoded(const Corpus& corpus, Range range, FrameEncoder& encoder, 
   const double batch_samples = rule.seconds * model_rate;
   const auto batch_utterances = static_cast<std::size_t>(rule.utterances);
 
+  TimeSpent spent;
+  Stopwatch watch;
   for (std::size_t next = range.begin; next < range.end;) {
     const std::size_t first = next;
     std::vector<Loaded> window;
@@ -96,6 +120,7 @@ void for_each_encoded(const Corpus& corpus, Range range, FrameEncoder& encoder, 
       window.push_back(audio.next());
       samples += static_cast<double>(window.back().samples.size());
     }
+    spent.waiting += watch.lap();
     std::vector<std::vector<Matrix>> encoded(window.size());
     const auto batches = batch_utterances > 0 ? batches_in_order(window, batch_utterances)
                                               : batches_by_length(window, batch_samples);
@@ -109,6 +134,7 @@ void for_each_encoded(const Corpus& corpus, Range range, FrameEncoder& encoder, 
         progress.advance(static_cast<double>(waveforms[i].size()) / model_rate);
       }
     }
+    spent.encoding += watch.lap();
     for (std::size_t i = 0; i < window.size(); ++i) {
       const Utterance& utterance = utterances[first + i];
       if (window[i].problem)
@@ -116,7 +142,9 @@ void for_each_encoded(const Corpus& corpus, Range range, FrameEncoder& encoder, 
       else
         take({&utterance, static_cast<int64_t>(window[i].samples.size()), std::move(encoded[i])});
     }
+    spent.writing += watch.lap();
   }
+  spent.log(job);
 }
 
 }  // namespace retort

@@ -83,16 +83,10 @@ void check_feature_options(const EncoderOptions& options) {
         options.model);
 }
 
-bool wants_torch(const EncoderOptions& options) {
-  return options.engine == "torch" || (options.engine == "auto" && options.device != "cpu");
-}
-
-std::unique_ptr<FrameEncoder> make_torch_encoder([[maybe_unused]] const EncoderOptions& options) {
-#ifdef RETORT_WITH_TORCH
+std::unique_ptr<FrameEncoder> make_torch_encoder(const EncoderOptions& options) {
+  if (!make_torch_model_encoder)
+    fail("{}: this program has no LibTorch, which --encoder torch and GPUs need", options.model);
   return make_torch_model_encoder(options);
-#else
-  fail("{}: this build has no LibTorch, which --encoder torch and GPUs need", options.model);
-#endif
 }
 
 void check_model_options(const EncoderOptions& options) {
@@ -120,6 +114,11 @@ void check_model_options(const EncoderOptions& options) {
 
 bool is_feature_name(const std::string& model) {
   return model == "mfcc" || model == "fbank";
+}
+
+bool wants_torch(const EncoderOptions& options) {
+  if (is_feature_name(options.model)) return false;
+  return options.engine == "torch" || (options.engine == "auto" && options.device != "cpu");
 }
 
 void refuse_encoder_options(const EncoderOptions& options) {

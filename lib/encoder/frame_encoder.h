@@ -65,6 +65,9 @@ class FrameEncoder {
 // Whether this names filter bank features instead of a model folder.
 bool is_feature_name(const std::string& model);
 
+// Whether LibTorch is to compute the model, for which a program must link it (torch_encoder/).
+bool wants_torch(const EncoderOptions& options);
+
 // A usage Error if any option is given that only acts with a model; for tools that read stored frames too.
 void refuse_encoder_options(const EncoderOptions& options);
 

@@ -57,7 +57,8 @@ class ModelEncoder : public FrameEncoder {
 // On the CPU, without LibTorch (native_model_encoder.cpp).
 std::unique_ptr<FrameEncoder> make_native_model_encoder(const EncoderOptions& options);
 
-// Only in builds with LibTorch (torch_model_encoder.cpp).
-std::unique_ptr<FrameEncoder> make_torch_model_encoder(const EncoderOptions& options);
+// What make_frame_encoder() calls for LibTorch's engine; empty where no program asked for it.
+using ModelEncoderMaker = std::unique_ptr<FrameEncoder> (*)(const EncoderOptions&);
+inline ModelEncoderMaker make_torch_model_encoder = nullptr;
 
 }  // namespace retort

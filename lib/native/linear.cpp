@@ -3,11 +3,18 @@
 namespace retort {
 
 std::vector<float> WeightTable::take(const std::string& name) {
-  const auto found = tensors_.find(name);
-  if (found == tensors_.end()) return {};
-  std::vector<float> values = std::move(found->second.values);
-  tensors_.erase(found);
-  return values;
+  if (!has(name)) return {};
+  while (!passed_.contains(name)) {
+    auto [next, tensor] = stream_.next();
+    passed_[next] = std::move(tensor.values);
+  }
+  return std::move(passed_.extract(name).mapped());
+}
+
+std::string WeightTable::finish() {
+  passed_.clear();
+  while (!stream_.done()) stream_.next();
+  return stream_.hash();
 }
 
 NetworkPrecision network_precision(CpuPath path, Precision precision) {

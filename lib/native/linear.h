@@ -9,21 +9,26 @@
 #include "kernels/product.h"
 #include "kernels/quantised_product.h"
 #include "kernels/row_kernels.h"
-#include "model/weights.h"
+#include "model/model_source.h"
 
 namespace retort {
 
-// Tensors that wait for the layer that they become part of; each is handed out once, so that no weight is in
-// memory twice for long.
+// The tensors of a model, read as layers ask for them; each is handed out once. What is asked for in order of
+// name is not in memory longer than it takes to pack it.
 class WeightTable {
  public:
-  explicit WeightTable(std::map<std::string, NamedTensor> tensors) : tensors_(std::move(tensors)) {}
-  bool has(const std::string& name) const { return tensors_.contains(name); }
+  // The source must outlive the table.
+  explicit WeightTable(const ModelSource& source) : source_(source), stream_(source) {}
+  bool has(const std::string& name) const { return source_.tensors.contains(name); }
   // Empty where there is no such tensor.
   std::vector<float> take(const std::string& name);
+  // Reads what nobody asked for; the model's hash.
+  std::string finish();
 
  private:
-  std::map<std::string, NamedTensor> tensors_;
+  const ModelSource& source_;
+  ModelStream stream_;
+  std::map<std::string, std::vector<float>> passed_;  // on the way to others
 };
 
 // What a network computes with.

@@ -80,26 +80,26 @@ bool only_conv(const std::vector<Layer>& layers) {
 }  // namespace
 
 struct NativeModel::Network {
-  Network(const ModelConfig& some_config, const std::string& some_hash, WeightTable& weights,
-          const NativeOptions& options)
+  // Layers are made in order of their tensors' names, as WeightTable likes it.
+  Network(const ModelConfig& some_config, WeightTable& weights, const NativeOptions& options)
       : config(some_config),
-        hash(some_hash),
         team(options.threads),
         compute{options.path, network_precision(options.path, options.precision), team, memory},
-        conv(config, weights, compute.precision.weights),
-        projection_norm(weights, "feature_projection.layer_norm", config.norm_eps),
-        heads(config, weights, compute.precision.weights) {
+        encoder_norm(weights, "encoder.layer_norm", config.norm_eps) {
     const Precision precision = compute.precision.weights;
-    if (config.projection)
-      projection = Linear(weights, "feature_projection.projection", conv.channels(), precision);
     if (config.blocks == BlockKind::lstm) {
       lstm = std::make_unique<Lstm>(config, weights, compute.precision);
-      return;
+    } else {
+      transformer = std::make_unique<Transformer>(config, weights, precision);
+      positions = std::make_unique<PositionalConv>(config, weights, compute.precision.others);
+      if (config.time_reduction > 1) time_reduction = reduction(weights, precision);
     }
-    positions = std::make_unique<PositionalConv>(config, weights, compute.precision.others);
-    encoder_norm = Norm(weights, "encoder.layer_norm", config.norm_eps);
-    if (config.time_reduction > 1) time_reduction = reduction(weights, precision);
-    transformer = std::make_unique<Transformer>(config, weights, precision);
+    conv = std::make_unique<ConvStack>(config, weights, precision);
+    projection_norm = Norm(weights, "feature_projection.layer_norm", config.norm_eps);
+    if (config.projection)
+      projection = Linear(weights, "feature_projection.projection", conv->channels(), precision);
+    heads = std::make_unique<PredictionHeadOutputs>(config, weights, precision);
+    hash = weights.finish();
   }
 
   // A convolution (hidden, hidden, factor) whose windows do not overlap.
@@ -132,10 +132,10 @@ struct NativeModel::Network {
   ThreadTeam team;
   RowMemory memory;
   Compute compute;
-  ConvStack conv;
-  Norm projection_norm, encoder_norm;
+  Norm encoder_norm, projection_norm;
   Linear projection, time_reduction;
-  PredictionHeadOutputs heads;
+  std::unique_ptr<ConvStack> conv;
+  std::unique_ptr<PredictionHeadOutputs> heads;
   std::unique_ptr<PositionalConv> positions;
   std::unique_ptr<Transformer> transformer;
   std::unique_ptr<Lstm> lstm;
@@ -250,17 +250,15 @@ void NativeModel::Network::take_block(const Packing& blocks, int block, int64_t 
     const bool split = prediction.kind == PredictionHeads::Kind::split;
     const Layer layer{Layer::Kind::head, prediction.layers[i]};
     if (block != (split ? config.layers : prediction.layers[i]) || !taps.wants(layer)) continue;
-    PackedRows head(compute.memory, rows.count * heads.frames_per_row(), prediction.dim);
-    heads.apply(compute, i, rows, head.all());
-    taps.take(layer, blocks, first, head.all(), heads.frames_per_row());
+    PackedRows head(compute.memory, rows.count * heads->frames_per_row(), prediction.dim);
+    heads->apply(compute, i, rows, head.all());
+    taps.take(layer, blocks, first, head.all(), heads->frames_per_row());
   }
 }
 
 NativeModel::NativeModel(const ModelSource& source, const NativeOptions& options) {
-  ModelWeights weights = read_weights(source);
-  const std::string hash = weights.hash();
-  WeightTable table(std::move(weights.tensors));
-  network_ = std::make_unique<Network>(source.config, hash, table, options);
+  WeightTable table(source);
+  network_ = std::make_unique<Network>(source.config, table, options);
 }
 
 NativeModel::~NativeModel() = default;
@@ -283,7 +281,7 @@ std::vector<std::vector<Matrix>> NativeModel::forward(const std::vector<std::vec
   }
   const Packing packing(frames);
   std::vector<ConvStack::Input> inputs(waveforms.size());
-  network.team.run(waveforms.size(), [&](std::size_t u) { inputs[u] = network.conv.prepare(waveforms[u]); });
+  network.team.run(waveforms.size(), [&](std::size_t u) { inputs[u] = network.conv->prepare(waveforms[u]); });
 
   struct Piece {
     std::size_t utterance;
@@ -295,11 +293,11 @@ std::vector<std::vector<Matrix>> NativeModel::forward(const std::vector<std::vec
   for (std::size_t u = 0; u < frames.size(); ++u)
     for (int64_t first = 0; first < frames[u]; first += length)
       pieces.push_back({u, first, std::min(length, frames[u] - first)});
-  PackedRows conv_rows(network.memory, packing.rows(), network.conv.channels());
+  PackedRows conv_rows(network.memory, packing.rows(), network.conv->channels());
   network.team.run(pieces.size(), [&](std::size_t i) {
     const Piece& piece = pieces[i];
-    network.conv.frames(network.compute.path, inputs[piece.utterance], piece.first,
-                        conv_rows.rows(packing.begin(piece.utterance) + piece.first, piece.count));
+    network.conv->frames(network.compute.path, inputs[piece.utterance], piece.first,
+                         conv_rows.rows(packing.begin(piece.utterance) + piece.first, piece.count));
   });
   inputs.clear();
 
@@ -315,7 +313,7 @@ struct NativeModel::ConvFrames::State {
 
 NativeModel::ConvFrames NativeModel::conv_frames(std::vector<float> waveform) {
   const int64_t count = network_->config.frames(static_cast<int64_t>(waveform.size()));
-  ConvStack::Input input = network_->conv.prepare(std::move(waveform));
+  ConvStack::Input input = network_->conv->prepare(std::move(waveform));
   return {std::make_shared<ConvFrames::State>(ConvFrames::State{*network_, std::move(input)}), count};
 }
 
@@ -325,8 +323,8 @@ void NativeModel::ConvFrames::read(int64_t first, Matrix& rows, int64_t row) con
   const int64_t pieces = (out.count + frames_per_piece - 1) / frames_per_piece;
   network.team.run(static_cast<size_t>(pieces), [&](std::size_t i) {
     const int64_t begin = static_cast<int64_t>(i) * frames_per_piece;
-    network.conv.frames(network.compute.path, state_->input, first + begin,
-                        out.rows(begin, std::min(frames_per_piece, out.count - begin)));
+    network.conv->frames(network.compute.path, state_->input, first + begin,
+                         out.rows(begin, std::min(frames_per_piece, out.count - begin)));
   });
 }
 

@@ -31,10 +31,12 @@ Transformer::Transformer(const ModelConfig& config, WeightTable& weights, Precis
       pre_norm_(config.pre_norm),
       eps_(config.norm_eps),
       relative_(config, weights) {
-  for (int i = 0; i < config.layers; ++i) {
-    has_map_.push_back(config.has_attention_map(i));
-    blocks_.push_back(make_block(i, weights, precision));
-  }
+  for (int i = 0; i < config.layers; ++i) has_map_.push_back(config.has_attention_map(i));
+  blocks_.resize(has_map_.size());
+  std::map<std::string, int> in_order_of_name;
+  for (int i = 0; i < config.layers; ++i) in_order_of_name[std::to_string(i)] = i;
+  for (const auto& [name, i] : in_order_of_name)
+    blocks_[static_cast<size_t>(i)] = make_block(i, weights, precision);
 }
 
 Transformer::Block Transformer::make_block(int index, WeightTable& weights, Precision precision) const {

@@ -8,6 +8,7 @@
 #include "model/layers.h"
 #include "nn/hubert.h"
 #include "nn/torch_device.h"
+#include "torch_encoder/use_torch_encoder.h"
 
 namespace retort {
 namespace {
@@ -152,8 +153,10 @@ class TorchModelEncoder : public ModelEncoder {
 
 }  // namespace
 
-std::unique_ptr<FrameEncoder> make_torch_model_encoder(const EncoderOptions& options) {
-  return std::make_unique<TorchModelEncoder>(options);
+void use_torch_encoder() {
+  make_torch_model_encoder = [](const EncoderOptions& options) -> std::unique_ptr<FrameEncoder> {
+    return std::make_unique<TorchModelEncoder>(options);
+  };
 }
 
 }  // namespace retort

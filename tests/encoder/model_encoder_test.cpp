@@ -8,11 +8,26 @@
 #include "model/checkpoint.h"
 #include "model/model_folder.h"
 #include "store/npy.h"
+#include "torch_encoder/use_torch_encoder.h"
 
 using namespace retort;
 namespace fs = std::filesystem;
 
 namespace {
+
+// The tests are of every engine that this build has.
+std::vector<std::string> engines() {
+#ifdef RETORT_WITH_TORCH
+  use_torch_encoder();
+  return {"native", "torch"};
+#else
+  return {"native"};
+#endif
+}
+
+// Which of them the encoders of a test are made with.
+std::string engine_under_test;
+#define RETORT_WITH_EACH_ENGINE engine_under_test = GENERATE(from_range(engines()))
 
 fs::path fixture(const std::string& name) {
   return fs::path(RETORT_FIXTURES) / "model" / name;
@@ -21,6 +36,7 @@ fs::path fixture(const std::string& name) {
 std::unique_ptr<FrameEncoder> make_encoder(const std::string& model, const std::string& layers,
                                            int threads = 1) {
   EncoderOptions options;
+  options.engine = engine_under_test;
   options.model = fixture(model).string();
   options.layers = layers;
   options.threads = threads;
@@ -46,6 +62,7 @@ double relative_distance(const Matrix& ours, const Matrix& theirs) {
 }  // namespace
 
 TEST_CASE("layers of a model folder come in the order asked for and equal transformers'", "[encoder]") {
+  RETORT_WITH_EACH_ENGINE;
   for (const char* name : {"post", "pre", "bare"}) {
     const auto encoder = make_encoder(name, "final,conv,enc1,proj");
     const std::vector<float> wave = fixture_waveform();
@@ -65,6 +82,7 @@ TEST_CASE("layers of a model folder come in the order asked for and equal transf
 }
 
 TEST_CASE("utterances spread over threads have the features of a padded batch", "[encoder]") {
+  RETORT_WITH_EACH_ENGINE;
   std::vector<std::vector<float>> waves;
   for (size_t i = 0; i < 12; ++i) {
     waves.push_back(fixture_waveform());
@@ -81,12 +99,14 @@ TEST_CASE("utterances spread over threads have the features of a padded batch", 
 }
 
 TEST_CASE("an encoder that stops early gives the same as one that goes on", "[encoder]") {
+  RETORT_WITH_EACH_ENGINE;
   const auto early = make_encoder("post", "hf:1")->encode({fixture_waveform()});
   const auto whole = make_encoder("post", "enc1,final")->encode({fixture_waveform()});
   CHECK(std::equal(early[0][0].values().begin(), early[0][0].values().end(), whole[0][0].values().begin()));
 }
 
 TEST_CASE("layers that the model does not have are refused", "[encoder]") {
+  RETORT_WITH_EACH_ENGINE;
   CHECK_THROWS_WITH(make_encoder("post", "enc4"), Catch::Contains("enc0 to enc3"));
 }
 
@@ -121,6 +141,7 @@ Matrix rows(const Matrix& matrix, int64_t first, int64_t count) {
 
 EncoderOptions options_for(const std::string& model, const std::string& layers) {
   EncoderOptions options;
+  options.engine = engine_under_test;
   options.model = model;
   options.layers = layers;
   options.threads = 2;
@@ -140,6 +161,7 @@ std::string usage_error(const EncoderOptions& options) {
 }  // namespace
 
 TEST_CASE("windows change nothing that sees no further than their overlap", "[encoder]") {
+  RETORT_WITH_EACH_ENGINE;
   const TemporaryFolder folder;
   const auto file = fs::path(RETORT_FIXTURES) / "parity" / "fithubert";
   const Json about = read_json(file / "variant.json");
@@ -166,6 +188,7 @@ TEST_CASE("windows change nothing that sees no further than their overlap", "[en
 }
 
 TEST_CASE("LSTMs run in windows, over threads and in padded batches", "[encoder]") {
+  RETORT_WITH_EACH_ENGINE;
   std::vector<std::vector<float>> waves;
   for (size_t i = 0; i < 6; ++i) waves.push_back(long_waveform(400 + 3000 * ((i * 5) % 6)));
   for (const char* name : {"both", "forward"}) {
@@ -197,12 +220,14 @@ TEST_CASE("LSTMs run in windows, over threads and in padded batches", "[encoder]
 }
 
 TEST_CASE("an utterance within the window is encoded whole", "[encoder]") {
+  RETORT_WITH_EACH_ENGINE;
   const std::vector<float> wave = long_waveform(80000);
   const EncoderOptions options = options_for(fixture("post").string(), "final");
   CHECK(values_of(encode_one(options, wave, 5).front()) == values_of(encode_one(options, wave, 0).front()));
 }
 
 TEST_CASE("compat batches see their padding where the norm is over time, and there only", "[encoder]") {
+  RETORT_WITH_EACH_ENGINE;
   const std::vector<float> wave = fixture_waveform();
   const std::vector<float> longer = long_waveform(9000);
   for (const char* model : {"post", "pre"}) {
@@ -228,6 +253,7 @@ TEST_CASE("compat batches see their padding where the norm is over time, and the
 }
 
 TEST_CASE("another normalisation than the model's takes force, and is stamped", "[encoder]") {
+  RETORT_WITH_EACH_ENGINE;
   EncoderOptions options = options_for(fixture("pre").string(), "final");
   options.wave_norm = "zscore-hf";
   CHECK(make_frame_encoder(options)->origin(0).wave_norm == "zscore-hf");
