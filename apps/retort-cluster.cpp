@@ -74,6 +74,7 @@ int main(int argc, char** argv) {
   return tool.run(argc, argv, [&] {
     options.kmeans.memory = retort::parse_bytes(memory);
     options.kmeans.gpu_memory = retort::parse_bytes(gpu_memory);
-    std::cout << run_cluster(options).dump(2) << "\n";
+    const retort::Json report = run_cluster(options);
+    if (!report.is_null()) std::cout << report.dump(2) << "\n";
   });
 }

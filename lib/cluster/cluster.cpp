@@ -6,6 +6,7 @@
 #include "base/bad_items.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "cluster/cluster_job.h"
 #include "cluster/cluster_steps.h"
 #include "cluster/phone_score.h"
@@ -14,15 +15,29 @@
 #include "kernels/cpu_path.h"
 #include "kmeans/frame_memory.h"
 #include "kmeans/frame_sources.h"
+#include "processes/processes.h"
 #include "store/kaldi_table.h"
 
 namespace retort {
 namespace {
 
-// Each step is a process of its own, which reads the frames again.
-void refuse_steps(const ClusterOptions& options, const char* input) {
+// Steps and processes that share the work each read the frames for themselves.
+void refuse_several_readers(const ClusterOptions& options, const char* input) {
   if (!options.step.empty())
     fail_usage("--step: {} cannot be read by many processes; extract a frame store first", input);
+  if (process_environment().count > 1)
+    fail_usage("{} cannot be read by {} processes; extract a frame store first", input,
+               process_environment().count);
+}
+
+// The processes that a launcher started for this job, on GPUs each on its own; a step is made by one.
+Processes meet_others(ClusterOptions& options) {
+  if (!options.step.empty()) return {};
+  Processes processes(process_environment(), options.kmeans.device);
+  if (!processes.alone() && options.kmeans.device == "cuda")
+    options.kmeans.device = fmt::format("cuda:{}", processes.local_rank());
+  if (!processes.leads()) set_progress_sink({});
+  return processes;
 }
 
 // Ids and lengths of the audio behind the frames, at 16 kHz.
@@ -52,30 +67,39 @@ Json seconds_of(const std::vector<KmeansResult>& results) {
 }
 
 Json train_product_and_write(const ClusterOptions& options, const FrameSource& source, const Input& input,
-                             const Json& job) {
-  const ProductResult result = train_product_codebook(source, options.kmeans, options.subspaces);
+                             const Json& job, const Processes& processes) {
+  const ProductResult result = train_product_codebook(source, options.kmeans, options.subspaces, processes);
+  if (!processes.leads()) return {};
   Json report = write_product_result(options, input, result, job);
   report["seconds"] = seconds_of(result.subspaces);
   return report;
 }
 
 Json cluster_and_write(const ClusterOptions& options, const FrameSource& source, const Input& input,
-                       const Json& job, const std::optional<PhoneScore>& phones) {
+                       const Json& job, const std::optional<PhoneScore>& phones, const Processes& processes) {
   const Start start = start_of(options, source, input);
   const NormalisedFrames frames(source, start.norm);
-  const KmeansResult result = run_kmeans(frames, start.kmeans);
-  const Json score = phones ? phones->of(*select_training_frames(source, start.kmeans), result) : Json();
+  const KmeansResult result = run_kmeans(frames, start.kmeans, processes);
+  const Json score =
+      phones ? phones->of(*select_training_frames(source, start.kmeans), result, processes) : Json();
+  if (!processes.leads()) return {};
   Json report = write_result(options, input, start.norm, result, job, score);
   report["seconds"] = result.seconds;
   return report;
 }
 
-// The codebook that is asked for, and a report with what only this run knows.
+// The codebook that is asked for, and a report with what only this run knows. Of several processes one writes
+// and reports.
 Json make_codebook(const ClusterOptions& options, const FrameSource& source, const Input& input,
-                   const Json& job, const std::optional<PhoneScore>& phones = {}) {
-  Json report = options.subspaces > 0 ? train_product_and_write(options, source, input, job)
-                                      : cluster_and_write(options, source, input, job, phones);
-  report["bytes_read"] = source.bytes_read();
+                   const Json& job, const std::optional<PhoneScore>& phones = {},
+                   const Processes& processes = Processes()) {
+  Json report = options.subspaces > 0 ? train_product_and_write(options, source, input, job, processes)
+                                      : cluster_and_write(options, source, input, job, phones, processes);
+  std::vector<double> bytes_read{static_cast<double>(source.bytes_read())};
+  processes.sum(bytes_read);
+  if (!processes.leads()) return {};
+  report["bytes_read"] = static_cast<int64_t>(bytes_read.front());
+  report["processes"] = processes.count();
   if (report.at("engine") == "native") report["cpu"] = to_string(cpu_path());
   return report;
 }
@@ -92,7 +116,7 @@ void check_subspaces(const ClusterOptions& options) {
 // A table can be read once from its beginning to its end, so all of its frames are held.
 Json cluster_table(const ClusterOptions& options) {
   const std::string& rspecifier = options.inputs.front();
-  refuse_steps(options, "a table");
+  refuse_several_readers(options, "a table");
   refuse_alignments(options, "a table");
   FrameTable table(rspecifier);
   if (table.kind() != StoreKind::features) fail("{}: holds labels, features were expected", rspecifier);
@@ -111,7 +135,7 @@ Json cluster_table(const ClusterOptions& options) {
   return is_done(options, job) ? report_on_disk(options.output) : make_codebook(options, frames, input, job);
 }
 
-Json cluster_store(const ClusterOptions& options) {
+Json cluster_store(ClusterOptions options) {
   refuse_encoder_options(options.encoder);
   if (options.inputs.size() != 1)
     fail_usage("INPUT: one frame store, .npy or Kaldi table, or --model with audio");
@@ -119,15 +143,17 @@ Json cluster_store(const ClusterOptions& options) {
   const std::filesystem::path path = options.inputs.front();
   const bool array = path.extension() == ".npy";
   if (array) refuse_alignments(options, "a .npy");
+  const Processes processes = meet_others(options);
   const FrameStore store = array ? FrameStore::open_npy(path) : FrameStore::open(path);
   const StoreFrames source(store, options.kmeans.memory > 0);
   const Input input{store.info().origin, array ? store.hash() : ""};
   const Json job = job_of(options, input);
-  if (is_done(options, job)) return report_on_disk(options.output);
+  if (is_done(options, job)) return processes.leads() ? report_on_disk(options.output) : Json();
+  require_agreement(processes, job);
   if (!options.step.empty()) return run_cluster_step(options, source, input, job);
   AudioLengths utterances;
   for (const StoredUtterance& one : store.utterances()) utterances.emplace_back(one.id, one.samples);
-  return make_codebook(options, source, input, job, read_phones(options, input, utterances));
+  return make_codebook(options, source, input, job, read_phones(options, input, utterances), processes);
 }
 
 // No fewer than there will be.
@@ -138,7 +164,7 @@ int64_t expected_frames(const Corpus& corpus, int hop) {
 }
 
 Json cluster_audio(const ClusterOptions& options) {
-  refuse_steps(options, "audio");
+  refuse_several_readers(options, "audio");
   EncoderOptions encoder_options = options.encoder;
   encoder_options.device = is_feature_name(encoder_options.model) ? "cpu" : options.kmeans.device;
   encoder_options.threads = options.kmeans.threads;

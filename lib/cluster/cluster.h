@@ -23,7 +23,9 @@ struct ClusterOptions {
   bool overwrite = false;
 };
 
-// Returns the report that the tool prints: what codebook.json says, and the seconds of each phase.
+// Processes that srun or torchrun started together share the job of a frame store (processes/processes.h).
+// Returns the report that the tool prints, null for all but one of them: what codebook.json says, and the
+// seconds of each phase.
 Json run_cluster(const ClusterOptions& options);
 
 }  // namespace retort

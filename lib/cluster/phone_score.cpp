@@ -20,28 +20,32 @@ PhoneScore::PhoneScore(const std::string& alignments,
     fail("{}: aligns none of the {} utterances; is it of the same corpus?", alignments, utterances.size());
 }
 
-Json PhoneScore::of(const FrameSource& frames, const KmeansResult& result) const {
+Json PhoneScore::of(const FrameSource& frames, const KmeansResult& result, const Processes& processes) const {
   PhoneTally tally(alignments_, result.centroids.rows(), false);
   const std::string* utterance = nullptr;
   const std::vector<AlignedPhone>* phones = nullptr;
-  int64_t not_aligned = 0;
-  for (int64_t row = 0; row < frames.frames(); ++row) {
-    const FramePlace place = frames.place(row);
+  std::vector<double> not_aligned{0};
+  for (std::size_t i = 0; i < result.labels.size(); ++i) {
+    const FramePlace place = frames.place(result.first_label + static_cast<int64_t>(i));
     if (place.utterance != utterance) {
       utterance = place.utterance;
       phones = alignments_.find(*utterance);
     }
     if (phones == nullptr)
-      ++not_aligned;
+      ++not_aligned.front();
     else
-      tally.add(*phones, place.frame, hop_, result.labels[static_cast<std::size_t>(row)]);
+      tally.add(*phones, place.frame, hop_, result.labels[i]);
   }
+  std::vector<double> numbers = tally.numbers();
+  processes.sum(numbers);
+  tally.set_numbers(numbers);
+  processes.sum(not_aligned);
   const UnitQuality quality = unit_quality(tally.counts());
   Json score = metrics_of(quality);
   score["frames"] = quality.frames;
   score["frames_of_silence"] = tally.silence();
   score["frames_outside_phones"] = tally.outside();
-  score["frames_without_alignment"] = not_aligned;
+  score["frames_without_alignment"] = static_cast<int64_t>(not_aligned.front());
   return score;
 }
 

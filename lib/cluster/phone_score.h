@@ -19,8 +19,8 @@ class PhoneScore {
              int hop);
 
   // The measures of retort-evaluate units, and the counts behind them, of the frames that the labels of
-  // `result` belong to. Silence is left out.
-  Json of(const FrameSource& frames, const KmeansResult& result) const;
+  // `result` belong to, those of all processes. Silence is left out.
+  Json of(const FrameSource& frames, const KmeansResult& result, const Processes& processes) const;
 
  private:
   Alignments alignments_;

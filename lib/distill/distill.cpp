@@ -312,15 +312,6 @@ std::unique_ptr<TrainingSet> validation_set(const DistillOptions& options, const
                                        job.recipe.batch.min_seconds);
 }
 
-// Processes that were started with different options or files would train what none of them was asked for.
-void check_agreement(const Processes& processes, const Json& config) {
-  const Json of_leader = Json::parse(processes.exchange(config.dump()).front());
-  const std::string difference = first_difference(of_leader, config);
-  if (!difference.empty())
-    fail("process {}: its options or files are not those of process 0 ({} here); start all alike",
-         processes.rank(), difference);
-}
-
 // The other processes that this one trains with, if any.
 Processes meet_processes(const DistillOptions& options) {
   const ProcessEnvironment environment = process_environment();
@@ -362,7 +353,7 @@ void run_distill(const DistillOptions& options) {
   const auto validation = validation_set(options, job, inputs, validation_config);
 
   const Json config = run_config(options, recipe, inputs, corpus, validation_config);
-  check_agreement(processes, config);
+  require_agreement(processes, config);
   const RunFolder run =
       processes.leads() ? RunFolder(options.run, config, options.overwrite) : RunFolder(options.run);
   if (processes.of_leader(run.finished()) != 0) {

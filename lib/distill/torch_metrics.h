@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/json.h"
-#include "distill/processes.h"
+#include "processes/processes.h"
 
 namespace retort {
 

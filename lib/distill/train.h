@@ -6,11 +6,11 @@
 #include <string>
 
 #include "base/json.h"
-#include "distill/processes.h"
 #include "distill/recipe.h"
 #include "distill/run_folder.h"
 #include "distill/training_set.h"
 #include "model/weights.h"
+#include "processes/processes.h"
 #include "store/codebook.h"
 
 namespace retort {

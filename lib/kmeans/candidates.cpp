@@ -8,6 +8,7 @@
 #include "base/progress.h"
 #include "base/random.h"
 #include "base/signals.h"
+#include "kmeans/cluster_sums.h"
 #include "kmeans/exact_sums.h"
 #include "kmeans/kmeans_init.h"
 #include "kmeans/plus_plus.h"
@@ -20,15 +21,16 @@ constexpr int most_rounds = 20;
 constexpr int64_t drawn_per_cluster = 2;  // in a round
 constexpr int64_t block_rows = 8192;
 
-// Every frame with the nearest candidate so far.
+// Every frame with the nearest candidate so far; each process looks after its own.
 class NearestCandidates {
  public:
-  NearestCandidates(const FrameSource& source, const KmeansOptions& options)
-      : source_(source),
+  NearestCandidates(const SharedFrames& frames, const KmeansOptions& options)
+      : frames_(frames),
+        source_(frames.own),
         options_(options),
-        distances_(static_cast<size_t>(source.frames()), std::numeric_limits<double>::infinity()),
-        owners_(static_cast<size_t>(source.frames())),
-        rows_(std::min(block_rows, source.frames()), source.dim()) {}
+        distances_(static_cast<size_t>(source_.frames()), std::numeric_limits<double>::infinity()),
+        owners_(static_cast<size_t>(source_.frames())),
+        rows_(std::min(block_rows, source_.frames()), source_.dim()) {}
 
   // Holds all frames against new candidates, the first of which is number `number`.
   void add(const Matrix& candidates, int32_t number, Progress& progress) {
@@ -49,6 +51,7 @@ class NearestCandidates {
       }
     }
     are_finite_ = true;
+    sum_over(frames_.processes, total_);
   }
 
   // Sum of all squared distances.
@@ -59,15 +62,16 @@ class NearestCandidates {
     const double factor = wanted / cost();
     std::vector<int64_t> drawn;
     for (int64_t row = 0; row < source_.frames(); ++row) {
-      const double luck = uniform_of(mix_seed({seed, static_cast<uint64_t>(row)}));
-      if (luck < distances_[static_cast<size_t>(row)] * factor) drawn.push_back(row);
+      const double luck = uniform_of(mix_seed({seed, static_cast<uint64_t>(frames_.first + row)}));
+      if (luck < distances_[static_cast<size_t>(row)] * factor) drawn.push_back(frames_.first + row);
     }
-    return drawn;
+    return joined(frames_.processes, drawn);
   }
 
   std::vector<double> sizes(int64_t candidates) const {
     std::vector<double> sizes(static_cast<size_t>(candidates));
     for (const int32_t owner : owners_) ++sizes[static_cast<size_t>(owner)];
+    frames_.processes.sum(sizes);
     return sizes;
   }
 
@@ -89,7 +93,8 @@ class NearestCandidates {
     total_.add(nearest);
   }
 
-  const FrameSource& source_;
+  const SharedFrames frames_;
+  const FrameSource& source_;  // this process's
   const KmeansOptions& options_;
   std::vector<double> distances_;
   std::vector<int32_t> owners_;
@@ -100,10 +105,11 @@ class NearestCandidates {
 
 }  // namespace
 
-Candidates draw_candidates(const FrameSource& source, const KmeansOptions& options, uint64_t seed) {
+Candidates draw_candidates(const SharedFrames& frames, const KmeansOptions& options, uint64_t seed) {
+  const FrameSource& source = frames.all;
   const int64_t wanted = drawn_per_cluster * options.clusters;
-  Progress progress("start", "frames", static_cast<double>(source.frames() * (rounds_wanted + 1)));
-  NearestCandidates nearest(source, options);
+  Progress progress("start", "frames", static_cast<double>(frames.own.frames() * (rounds_wanted + 1)));
+  NearestCandidates nearest(frames, options);
   std::vector<int64_t> drawn{
       static_cast<int64_t>(Random(seed).below(static_cast<uint64_t>(source.frames())))};
   std::vector<float> rows;

@@ -8,6 +8,7 @@
 
 #include "base/matrix.h"
 #include "kmeans/kmeans.h"
+#include "kmeans/shared_frames.h"
 
 namespace retort {
 
@@ -20,7 +21,7 @@ struct Candidates {
 // About 2 K candidates a round, in five rounds, or in more while they are fewer than K. What is drawn follows
 // from the frames and the seed: every frame has a random number of its own in each round, and the distances
 // are those that define labels. An Error names a frame that is not finite.
-Candidates draw_candidates(const FrameSource& source, const KmeansOptions& options, uint64_t seed);
+Candidates draw_candidates(const SharedFrames& frames, const KmeansOptions& options, uint64_t seed);
 
 // What that takes besides the frames, with room for an unlucky draw.
 int64_t bytes_of_candidates(int64_t frames, int64_t dim, const KmeansOptions& options);

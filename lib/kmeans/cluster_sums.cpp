@@ -88,6 +88,63 @@ void ClusterSums::merge(const ClusterSums& other) {
   }
 }
 
+void sum_over(const Processes& processes, ExactSum& sum) {
+  std::vector<double> digits = sum.carried_digits();
+  processes.sum(digits);
+  sum.set_digits(digits.data());
+}
+
+void ClusterSums::sum_over(const Processes& processes) {
+  if (processes.alone()) return;
+  sum_sizes(processes);
+  sum_squares(processes);
+  sum_values(processes);
+}
+
+// First, since it sees whether exact sums can hold all of these frames.
+void ClusterSums::sum_sizes(const Processes& processes) {
+  std::vector<double> sizes;
+  for (const OfCluster& cluster : clusters_) sizes.push_back(static_cast<double>(cluster.size));
+  processes.sum(sizes);
+  for (size_t k = 0; k < clusters_.size(); ++k) {
+    clusters_[k].size = static_cast<int64_t>(sizes[k]);
+    check_cluster_size(clusters_[k].size);
+  }
+}
+
+void ClusterSums::sum_squares(const Processes& processes) {
+  std::vector<double> digits;
+  for (const OfCluster& cluster : clusters_) {
+    const std::vector<double> own = cluster.squares.carried_digits();
+    digits.insert(digits.end(), own.begin(), own.end());
+  }
+  processes.sum(digits);
+  const size_t each = digits.size() / clusters_.size();
+  for (size_t k = 0; k < clusters_.size(); ++k) clusters_[k].squares.set_digits(digits.data() + k * each);
+}
+
+// Bin by bin, those that any process uses, some clusters at a time. Doubles add up exactly here, in whichever
+// order a backend adds them.
+void ClusterSums::sum_values(const Processes& processes) {
+  constexpr size_t most_values = size_t{1} << 22;
+  std::vector<double> used(clusters_.front().values.bins());
+  for (size_t bin = 0; bin < used.size(); ++bin)
+    for (const OfCluster& cluster : clusters_) used[bin] += cluster.values.uses_bin(bin) ? 1 : 0;
+  processes.sum(used);
+  const size_t at_once = std::max<size_t>(most_values / reference_.size(), 1);
+  for (size_t bin = 0; bin < used.size(); ++bin) {
+    if (used[bin] == 0) continue;
+    for (size_t first = 0; first < clusters_.size(); first += at_once) {
+      const size_t last = std::min(first + at_once, clusters_.size());
+      std::vector<double> values;
+      for (size_t k = first; k < last; ++k) clusters_[k].values.append_bin(bin, values);
+      processes.sum(values);
+      for (size_t k = first; k < last; ++k)
+        clusters_[k].values.set_bin(bin, values.data() + (k - first) * reference_.size());
+    }
+  }
+}
+
 void ClusterSums::append_to(std::string& bytes) const {
   for (const OfCluster& cluster : clusters_) {
     cluster.values.append_to(bytes);

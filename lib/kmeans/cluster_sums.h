@@ -12,6 +12,7 @@
 #include "kmeans/clusters.h"
 #include "kmeans/exact_sums.h"
 #include "kmeans/kmeans.h"
+#include "processes/processes.h"
 
 namespace retort {
 
@@ -30,6 +31,9 @@ void check_cluster_size(int64_t size);
 void measure_spread(const Matrix& centroids, std::span<const float> reference,
                     std::span<const double> squares, Clusters& clusters);
 
+// The same for one sum.
+void sum_over(const Processes& processes, ExactSum& sum);
+
 class ClusterSums {
  public:
   // Squared distances are summed up from `reference` (dim), which should be amid the frames and the same
@@ -40,6 +44,9 @@ class ClusterSums {
   void take(const FrameSource& source, std::span<const Move> moves, int threads);
   // Adds the sums over other frames.
   void merge(const ClusterSums& other);
+
+  // Adds the sums that the other processes have over their frames; all call it at the same point.
+  void sum_over(const Processes& processes);
 
   // As those of ExactVectorSum; the reference is not among the bytes.
   void append_to(std::string& bytes) const;
@@ -55,6 +62,10 @@ class ClusterSums {
     ExactSum squares;  // of the distances from the reference
     int64_t size = 0;
   };
+
+  void sum_sizes(const Processes& processes);
+  void sum_squares(const Processes& processes);
+  void sum_values(const Processes& processes);
 
   std::vector<float> reference_;
   std::vector<OfCluster> clusters_;

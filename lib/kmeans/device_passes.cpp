@@ -269,7 +269,7 @@ const ClusterSums& DevicePasses::sums() {
   return *sums_;
 }
 
-std::vector<int32_t>& DevicePasses::labels() {
+const std::vector<int32_t>& DevicePasses::labels() {
   if (labels_.empty()) labels_ = fetch(memory_.labels, shape_.frames);
   return labels_;
 }

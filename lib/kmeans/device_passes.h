@@ -23,7 +23,7 @@ class DevicePasses : public PassEngine {
 
   Clusters run(const Matrix& centroids, Progress& progress) override;
   const ClusterSums& sums() override;
-  std::vector<int32_t>& labels() override;
+  const std::vector<int32_t>& labels() override;
 
  private:
   void set_centroids(const Matrix& centroids);

@@ -75,6 +75,23 @@ void ExactVectorSum::read(std::string_view& bytes, const std::string& where) {
   }
 }
 
+void ExactVectorSum::append_bin(size_t index, std::vector<double>& values) const {
+  if (uses_bin(index))
+    values.insert(values.end(), bins_[index].begin(), bins_[index].end());
+  else
+    values.resize(values.size() + static_cast<size_t>(dim_));
+}
+
+std::vector<double> ExactSum::carried_digits() const {
+  std::vector<int64_t> digits = digits_;
+  carry(digits);
+  return {digits.begin(), digits.end()};
+}
+
+void ExactSum::set_digits(const double* digits) {
+  for (int64_t& digit : digits_) digit = static_cast<int64_t>(*digits++);
+}
+
 void ExactSum::append_to(std::string& bytes) const {
   append_values(digits_, bytes);
 }

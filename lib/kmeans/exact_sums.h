@@ -32,6 +32,13 @@ class ExactVectorSum {
   void append_to(std::string& bytes) const;
   void read(std::string_view& bytes, const std::string& where);
 
+  // For sums that several processes add up: the bins, whether one is in use, and its (dim) values, zeros
+  // where it is not.
+  size_t bins() const { return bins_.size(); }
+  bool uses_bin(size_t index) const { return !bins_[index].empty(); }
+  void append_bin(size_t index, std::vector<double>& values) const;
+  void set_bin(size_t index, const double* values) { bins_[index].assign(values, values + dim_); }
+
   // The sum, rounded once per bin from the largest down; `out` gets dim values.
   void round_to(double* out) const;
 
@@ -54,6 +61,10 @@ class ExactSum {
   void append_to(std::string& bytes) const;
   void read(std::string_view& bytes, const std::string& where);
   double rounded() const;
+
+  // Digits as doubles, which hold them exactly, and the sums of those of many sums.
+  std::vector<double> carried_digits() const;
+  void set_digits(const double* digits);
 
  private:
   void add_signed(double value, int64_t sign);

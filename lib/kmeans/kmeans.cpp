@@ -6,7 +6,6 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/stopwatch.h"
-#include "base/threads.h"
 #include "kmeans/faiss_lloyd.h"
 #include "kmeans/frame_memory.h"
 #include "kmeans/frame_sources.h"
@@ -14,6 +13,7 @@
 #include "kmeans/lloyd.h"
 #include "kmeans/mini_batch.h"
 #include "kmeans/nearest_search.h"
+#include "kmeans/shared_frames.h"
 
 namespace retort {
 namespace {
@@ -24,31 +24,31 @@ void check_source(const FrameSource& source, const KmeansOptions& options) {
          options.clusters);
 }
 
-KmeansResult improve(const FrameSource& source, const KmeansOptions& options, Matrix initial) {
+KmeansResult improve(const SharedFrames& frames, const KmeansOptions& options, Matrix initial) {
 #ifdef RETORT_WITH_FAISS
-  if (options.engine == "faiss") return run_faiss_lloyd(source, options, std::move(initial));
+  if (options.engine == "faiss") return run_faiss_lloyd(frames.all, options, std::move(initial));
 #endif
-  if (options.mini_batch > 0) return run_mini_batches(source, options, initial);
-  return run_lloyd(source, options, Lloyd(options, std::move(initial)));
+  if (options.mini_batch > 0) return run_mini_batches(frames, options, initial);
+  return run_lloyd(frames, options, Lloyd(options, std::move(initial)));
 }
 
 // One start, with the seed that `options` has.
-KmeansResult cluster_once(const FrameSource& source, const KmeansOptions& options) {
+KmeansResult cluster_once(const SharedFrames& frames, const KmeansOptions& options) {
   Stopwatch watch;
-  Matrix initial = initial_centroids(source, options);
+  Matrix initial = initial_centroids(frames, options);
   const double init_seconds = watch.lap();
-  KmeansResult result = improve(source, options, std::move(initial));
+  KmeansResult result = improve(frames, options, std::move(initial));
   result.seconds["init"] = init_seconds;
   return result;
 }
 
-KmeansResult cluster_frames(const FrameSource& source, const KmeansOptions& options) {
-  KmeansResult best = cluster_once(source, options);
+KmeansResult cluster_frames(const SharedFrames& frames, const KmeansOptions& options) {
+  KmeansResult best = cluster_once(frames, options);
   std::vector<double> inertias{best.inertia};
   for (int start = 1; start < options.starts; ++start) {
     KmeansOptions other = options;
     other.seed = mix_seed({options.seed, static_cast<uint64_t>(start)});
-    KmeansResult result = cluster_once(source, other);
+    KmeansResult result = cluster_once(frames, other);
     inertias.push_back(result.inertia);
     log_info("kmeans", "start {}: {:.6g} mean squared distance, the best so far has {:.6g}", start + 1,
              result.inertia, best.inertia);
@@ -60,6 +60,26 @@ KmeansResult cluster_frames(const FrameSource& source, const KmeansOptions& opti
   }
   best.starts = std::move(inertias);
   return best;
+}
+
+KmeansResult cluster_all(const FrameSource& source, KmeansOptions& options, const Processes& processes) {
+  const FrameRange range = own_range(source.frames(), processes);
+  const RangeOfFrames part(source, range.first, range.count);
+  const auto own = fit_in_memory(processes.alone() ? source : static_cast<const FrameSource&>(part), options);
+  return cluster_frames({processes.alone() ? *own : source, *own, range.first, processes}, options);
+}
+
+// `options.points_per_centroid` frames a cluster, in memory.
+KmeansResult cluster_sample(const FrameSource& source, int64_t wanted, const KmeansOptions& options,
+                            const Processes& processes) {
+  const std::vector<int64_t> rows = sample_training_rows(source.frames(), wanted, options.seed);
+  const FrameRange range = own_range(wanted, processes);
+  require_memory_for(range.count, source.dim(), options);
+  const auto begin = rows.begin() + range.first;
+  const PickedFrames all(source, rows);
+  const SampledFrames own(source, {begin, begin + range.count}, options.threads);
+  const FrameSource& nearest_at_hand = processes.alone() ? static_cast<const FrameSource&>(own) : all;
+  return cluster_frames({nearest_at_hand, own, range.first, processes}, options);
 }
 
 }  // namespace
@@ -109,7 +129,7 @@ void check_kmeans_options(const KmeansOptions& options) {
   resolve_kmeans_engine(options.engine, options.device);
 }
 
-KmeansResult run_kmeans(const FrameSource& source, const KmeansOptions& options) {
+KmeansResult run_kmeans(const FrameSource& source, const KmeansOptions& options, const Processes& processes) {
   check_kmeans_options(options);
   check_source(source, options);
 #ifdef RETORT_WITH_TORCH
@@ -117,18 +137,14 @@ KmeansResult run_kmeans(const FrameSource& source, const KmeansOptions& options)
 #endif
   KmeansOptions resolved = options;
   resolved.engine = resolve_kmeans_engine(options.engine, options.device);
-  resolved.threads = options.threads > 0 ? options.threads : available_threads();
+  resolved.threads = options.threads > 0 ? options.threads : default_threads(processes);
+  if (resolved.engine == "faiss" && !processes.alone())
+    fail_usage("engine faiss: runs in one process; use another engine");
   if (resolved.mini_batch > 0) resolved.exhaustive = true;  // one pass over all frames has no use for bounds
   const int64_t wanted = training_frames(source.frames(), resolved);
-  if (wanted == source.frames()) {
-    const auto frames = fit_in_memory(source, resolved);
-    return cluster_frames(*frames, resolved);
-  }
+  if (wanted == source.frames()) return cluster_all(source, resolved, processes);
   log_info("kmeans", "training on {} of {} frames", wanted, source.frames());
-  require_memory_for(wanted, source.dim(), resolved);
-  const SampledFrames sample(source, sample_training_rows(source.frames(), wanted, resolved.seed),
-                             resolved.threads);
-  return cluster_frames(sample, resolved);
+  return cluster_sample(source, wanted, resolved, processes);
 }
 
 std::unique_ptr<FrameSource> select_training_frames(const FrameSource& source, const KmeansOptions& options) {

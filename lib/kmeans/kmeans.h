@@ -14,6 +14,7 @@
 
 #include "base/json.h"
 #include "base/matrix.h"
+#include "processes/processes.h"
 
 namespace retort {
 
@@ -69,9 +70,12 @@ struct KmeansOptions {
 };
 
 struct KmeansResult {
-  Matrix centroids;             // (K, dim)
-  std::vector<int32_t> labels;  // of the frames trained on, in the last assignment
-  std::vector<int64_t> sizes;   // frames per cluster in it
+  Matrix centroids;  // (K, dim)
+  // Of the frames trained on, in the last assignment; where several processes share them of this one's, which
+  // begin at frame `first_label`.
+  std::vector<int32_t> labels;
+  int64_t first_label = 0;
+  std::vector<int64_t> sizes;  // frames per cluster in it
   std::vector<double> curve;  // mean squared distance to the nearest centroid, before each iteration's update
   double inertia = 0;         // the same for the final centroids
   Json mini_batches;          // how many were made, and why no more; null where there were none
@@ -94,7 +98,9 @@ std::string resolve_kmeans_engine(const std::string& engine, const std::string& 
 
 // Deterministic: the same frames, options and engine give the same centroids, whatever the sharding of the
 // source. Frames that are not finite, and K above the number of distinct frames, are Errors.
-KmeansResult run_kmeans(const FrameSource& source, const KmeansOptions& options);
+// Several processes that have the same source share the work, and get the same result but for labels.
+KmeansResult run_kmeans(const FrameSource& source, const KmeansOptions& options,
+                        const Processes& processes = Processes());
 
 // How many of a source's frames the options train on.
 int64_t training_frames(int64_t frames, const KmeansOptions& options);

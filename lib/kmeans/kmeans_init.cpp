@@ -91,11 +91,12 @@ std::vector<int64_t> init_sample(const FrameSource& source, const KmeansOptions&
                      mix_seed({options.seed, seed_of_init}));
 }
 
-void choose_from_candidates(const FrameSource& source, const KmeansOptions& options, DistinctRows& chosen) {
+void choose_from_candidates(const SharedFrames& frames, const KmeansOptions& options, DistinctRows& chosen) {
+  const FrameSource& source = frames.all;
   const uint64_t seed = mix_seed({options.seed, seed_of_init, 2});
   const bool all = init_frames(source.frames(), options) == source.frames();
   Candidates candidates =
-      all ? draw_candidates(source, options, seed)
+      all ? draw_candidates(frames, options, seed)
           : draw_candidates(SampledFrames(source, init_sample(source, options), options.threads), options,
                             seed);
   log_info("kmeans", "{} candidates for {} clusters drawn in {} rounds", candidates.rows.rows(),
@@ -202,7 +203,8 @@ int64_t init_frames(int64_t frames, const KmeansOptions& options) {
   return per_cluster == 0 ? frames : std::min(frames, per_cluster * options.clusters);
 }
 
-Matrix initial_centroids(const FrameSource& source, const KmeansOptions& options) {
+Matrix initial_centroids(const SharedFrames& frames, const KmeansOptions& options) {
+  const FrameSource& source = frames.all;
   if (options.init.ends_with(".npy")) return centroids_of_file(source, options);
   DistinctRows chosen(options.clusters, source.dim());
   if (options.init == "random")
@@ -210,7 +212,7 @@ Matrix initial_centroids(const FrameSource& source, const KmeansOptions& options
   else if (options.init == "kmeans++")
     choose_plus_plus(gather_rows(source, init_sample(source, options), options.threads), {}, options, chosen);
   else
-    choose_from_candidates(source, options, chosen);
+    choose_from_candidates(frames, options, chosen);
   if (!chosen.full()) fill_from_all(source, chosen);
   if (!chosen.full())
     fail(

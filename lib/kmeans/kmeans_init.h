@@ -6,6 +6,7 @@
 
 #include "base/matrix.h"
 #include "kmeans/kmeans.h"
+#include "kmeans/shared_frames.h"
 
 namespace retort {
 
@@ -39,7 +40,7 @@ void read_finite_rows(const FrameSource& source, int64_t first, int64_t count, f
 void check_finite_rows(const FrameSource& source, int64_t first, int64_t count, const float* rows);
 
 // K pairwise different starting points as options.init says. An Error where the source does not hold that
-// many.
-Matrix initial_centroids(const FrameSource& source, const KmeansOptions& options);
+// many. Where several processes share the frames, each draws the same ones.
+Matrix initial_centroids(const SharedFrames& frames, const KmeansOptions& options);
 
 }  // namespace retort

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/stopwatch.h"
-#include "kmeans/passes.h"
+#include "kmeans/shared_passes.h"
 
 namespace retort {
 namespace {
@@ -125,19 +125,20 @@ KmeansResult Lloyd::result() const {
   return result;
 }
 
-KmeansResult run_lloyd(const FrameSource& source, const KmeansOptions& options, Lloyd lloyd) {
-  Passes passes(source, options);
-  const auto frames = static_cast<double>(source.frames());
+KmeansResult run_lloyd(const SharedFrames& frames, const KmeansOptions& options, Lloyd lloyd) {
+  SharedPasses passes(frames, options);
+  const auto each = static_cast<double>(frames.own.frames());
   Stopwatch watch;
   {
-    Progress progress("cluster", "frames", frames * options.iterations);
-    while (lloyd.iterating()) lloyd.take(passes.run(lloyd.centroids(), progress), source);
+    Progress progress("cluster", "frames", each * options.iterations);
+    while (lloyd.iterating()) lloyd.take(passes.run(lloyd.centroids(), progress), frames.all);
   }
   const double iteration_seconds = watch.lap();
-  Progress progress("assign", "frames", frames);
-  while (!lloyd.done()) lloyd.take(passes.run(lloyd.centroids(), progress), source);
+  Progress progress("assign", "frames", each);
+  while (!lloyd.done()) lloyd.take(passes.run(lloyd.centroids(), progress), frames.all);
   KmeansResult result = lloyd.result();
-  result.labels = passes.take_labels();
+  result.labels = passes.labels();
+  result.first_label = frames.first;
   result.engine = options.engine;
   result.seconds = {{"iterations", iteration_seconds}, {"final", watch.lap()}};
   return result;

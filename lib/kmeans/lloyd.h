@@ -3,6 +3,7 @@
 
 #include "kmeans/clusters.h"
 #include "kmeans/kmeans.h"
+#include "kmeans/shared_frames.h"
 
 namespace retort {
 
@@ -48,7 +49,7 @@ class Lloyd {
 };
 
 // Runs the job to its end and notes the seconds of its phases. `options.engine` is resolved,
-// `options.threads` positive.
-KmeansResult run_lloyd(const FrameSource& source, const KmeansOptions& options, Lloyd lloyd);
+// `options.threads` positive. Every process that shares the frames gets the same result but for labels.
+KmeansResult run_lloyd(const SharedFrames& frames, const KmeansOptions& options, Lloyd lloyd);
 
 }  // namespace retort

@@ -83,21 +83,33 @@ struct BatchOutcome {
   double objective;
 };
 
-BatchOutcome assign_batch(const FrameSource& source, const KmeansOptions& options, const Matrix& centroids,
+// This process's rows of a batch, counted from its first.
+std::vector<int64_t> own_rows(const SharedFrames& frames, const KmeansOptions& options, int64_t number) {
+  std::vector<int64_t> own;
+  for (const int64_t row : batch_rows(frames.all.frames(), options.mini_batch, options.seed, number))
+    if (row >= frames.first && row < frames.first + frames.own.frames()) own.push_back(row - frames.first);
+  return own;
+}
+
+BatchOutcome assign_batch(const SharedFrames& frames, const KmeansOptions& options, const Matrix& centroids,
                           int64_t number) {
-  const SampledFrames batch(source, batch_rows(source.frames(), options.mini_batch, options.seed, number),
-                            options.threads);
+  const SampledFrames batch(frames.own, own_rows(frames, options, number), options.threads);
   std::vector<int32_t> labels(static_cast<size_t>(batch.frames()));
   std::vector<double> distances(labels.size());
   make_assigner(centroids, options.engine, options.device, options.threads)
       ->assign(batch.rows_in_place(0, batch.frames()), batch.frames(), labels.data(), distances.data());
   std::vector<Move> moves;
-  for (size_t i = 0; i < labels.size(); ++i) moves.push_back({static_cast<int64_t>(i), -1, labels[i]});
+  ExactSum sum;
+  for (size_t i = 0; i < labels.size(); ++i) {
+    moves.push_back({static_cast<int64_t>(i), -1, labels[i]});
+    sum.add(distances[i]);
+  }
   // Spreads are not asked for, so any reference does.
   ClusterSums sums(centroids.rows(), std::vector<float>(static_cast<size_t>(centroids.columns())));
   sums.take(batch, moves, options.threads);
-  const double sum = std::accumulate(distances.begin(), distances.end(), 0.0);
-  return {sums.about(centroids), sum / static_cast<double>(labels.size())};
+  sums.sum_over(frames.processes);
+  sum_over(frames.processes, sum);
+  return {sums.about(centroids), sum.rounded() / static_cast<double>(options.mini_batch)};
 }
 
 // The means of each hundred values, the last of which may be fewer.
@@ -114,18 +126,18 @@ std::vector<double> means_of_hundreds(const std::vector<double>& values) {
 
 }  // namespace
 
-KmeansResult run_mini_batches(const FrameSource& source, const KmeansOptions& options,
+KmeansResult run_mini_batches(const SharedFrames& frames, const KmeansOptions& options,
                               const Matrix& initial) {
-  const int64_t most = source.frames() * options.iterations / options.mini_batch;
+  const int64_t most = frames.all.frames() * options.iterations / options.mini_batch;
   RunningMeans means(initial);
-  Improvement improvement(source, options);
+  Improvement improvement(frames.all, options);
   std::vector<double> objectives;
   Stopwatch watch;
   {
     Progress progress("cluster", "frames", static_cast<double>(most * options.mini_batch));
     while (std::ssize(objectives) < most && !improvement.is_over()) {
       throw_if_stopped();
-      const BatchOutcome batch = assign_batch(source, options, means.centroids(), std::ssize(objectives));
+      const BatchOutcome batch = assign_batch(frames, options, means.centroids(), std::ssize(objectives));
       means.take(batch.clusters);
       improvement.take(batch.objective);
       objectives.push_back(batch.objective);
@@ -137,7 +149,7 @@ KmeansResult run_mini_batches(const FrameSource& source, const KmeansOptions& op
            improvement.is_over() ? fmt::format("; the last {} did not help", options.no_improvement) : "");
   KmeansOptions last = options;
   last.iterations = 0;
-  KmeansResult result = run_lloyd(source, last, Lloyd(last, means.centroids()));
+  KmeansResult result = run_lloyd(frames, last, Lloyd(last, means.centroids()));
   result.curve = means_of_hundreds(objectives);
   result.mini_batches = {{"frames", options.mini_batch},
                          {"batches", objectives.size()},

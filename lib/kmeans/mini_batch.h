@@ -7,6 +7,7 @@
 #pragma once
 
 #include "kmeans/kmeans.h"
+#include "kmeans/shared_frames.h"
 
 namespace retort {
 
@@ -14,7 +15,8 @@ namespace retort {
 // many as the source has, and makes a last pass over all frames for labels, sizes and inertia. Only a lower
 // objective by more than options.tolerance (a share) counts as an improvement. The result's curve has the
 // mean objective of each hundred batches. Deterministic whatever the threads. `options.engine` is resolved,
-// `options.threads` positive.
-KmeansResult run_mini_batches(const FrameSource& source, const KmeansOptions& options, const Matrix& initial);
+// `options.threads` positive. Each process that shares the frames assigns those of a batch that are its own.
+KmeansResult run_mini_batches(const SharedFrames& frames, const KmeansOptions& options,
+                              const Matrix& initial);
 
 }  // namespace retort

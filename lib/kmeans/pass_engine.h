@@ -18,9 +18,9 @@ class PassEngine {
   virtual ~PassEngine() = default;
   // As Passes::run(), but for the farthest frames.
   virtual Clusters run(const Matrix& centroids, Progress& progress) = 0;
-  // The sums and labels of the last pass. Where no pass follows, labels may be moved away.
+  // The sums and labels of the last pass.
   virtual const ClusterSums& sums() = 0;
-  virtual std::vector<int32_t>& labels() = 0;
+  virtual const std::vector<int32_t>& labels() = 0;
 };
 
 // torch_cuda_device.cpp; only in builds with CUDA. `options.device` is one of CUDA, and `reference` is as

@@ -24,7 +24,7 @@ class HostPasses : public PassEngine {
 
   Clusters run(const Matrix& centroids, Progress& progress) override;
   const ClusterSums& sums() override { return sums_; }
-  std::vector<int32_t>& labels() override { return labels_; }
+  const std::vector<int32_t>& labels() override { return labels_; }
 
  private:
   const FrameSource& source_;

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <utility>
 #include <vector>
 
 #include "base/matrix.h"
@@ -27,8 +26,6 @@ class Passes {
   // The sums of the last pass, for merging with those over other frames.
   const ClusterSums& sums() const { return engine_->sums(); }
   const std::vector<int32_t>& labels() const { return engine_->labels(); }
-  // Hands them over; there is no pass after that.
-  std::vector<int32_t> take_labels() { return std::move(engine_->labels()); }
 
  private:
   void find_farthest(const Matrix& centroids, Clusters& clusters) const;

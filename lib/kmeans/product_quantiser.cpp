@@ -37,7 +37,7 @@ void check_product_options(const KmeansOptions& options, int64_t subspaces, int6
 }
 
 ProductResult train_product_codebook(const FrameSource& source, const KmeansOptions& options,
-                                     int64_t subspaces) {
+                                     int64_t subspaces, const Processes& processes) {
   check_product_options(options, subspaces, source.dim());
   const int64_t width = source.dim() / subspaces;
   Matrix centroids(subspaces * options.clusters, width);
@@ -46,7 +46,7 @@ ProductResult train_product_codebook(const FrameSource& source, const KmeansOpti
   for (int64_t m = 0; m < subspaces; ++m) {
     KmeansOptions own = options;
     own.seed = mix_seed({options.seed, static_cast<uint64_t>(m)});
-    KmeansResult result = run_kmeans(ColumnsOfFrames(source, m * width, width), own);
+    KmeansResult result = run_kmeans(ColumnsOfFrames(source, m * width, width), own, processes);
     std::copy(result.centroids.values().begin(), result.centroids.values().end(),
               centroids.row(m * options.clusters).data());
     log_info("kmeans", "subspace {} of {}: {:.6g} mean squared distance", m + 1, subspaces, result.inertia);

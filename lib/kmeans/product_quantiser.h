@@ -37,6 +37,6 @@ void check_product_options(const KmeansOptions& options, int64_t subspaces, int6
 // `options` are those of each subspace, whose seed follows from theirs and its number. Deterministic as
 // run_kmeans is.
 ProductResult train_product_codebook(const FrameSource& source, const KmeansOptions& options,
-                                     int64_t subspaces);
+                                     int64_t subspaces, const Processes& processes = Processes());
 
 }  // namespace retort

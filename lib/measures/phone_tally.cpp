@@ -26,6 +26,20 @@ void PhoneTally::add(const std::vector<AlignedPhone>& phones, int64_t frame, int
     ++counts_[static_cast<std::size_t>(phone)][static_cast<std::size_t>(unit)];
 }
 
+std::vector<double> PhoneTally::numbers() const {
+  std::vector<double> numbers{static_cast<double>(silence_), static_cast<double>(outside_)};
+  for (const std::vector<int64_t>& row : counts_) numbers.insert(numbers.end(), row.begin(), row.end());
+  return numbers;
+}
+
+void PhoneTally::set_numbers(const std::vector<double>& numbers) {
+  auto next = numbers.begin();
+  silence_ = static_cast<int64_t>(*next++);
+  outside_ = static_cast<int64_t>(*next++);
+  for (std::vector<int64_t>& row : counts_)
+    for (int64_t& count : row) count = static_cast<int64_t>(*next++);
+}
+
 void require_same_audio(const std::string& alignments, const std::string& id, int64_t samples,
                         const std::vector<AlignedPhone>& phones) {
   if (phones.back().end > samples + overhang_allowed)

@@ -20,6 +20,10 @@ class PhoneTally {
   // One frame of an utterance with these phones.
   void add(const std::vector<AlignedPhone>& phones, int64_t frame, int64_t hop, int32_t unit);
 
+  // All numbers that it holds, which may be added to those of tallies of other frames.
+  std::vector<double> numbers() const;
+  void set_numbers(const std::vector<double>& numbers);
+
   const std::vector<std::vector<int64_t>>& counts() const { return counts_; }  // [phone][unit]
   int64_t silence() const { return silence_; }
   int64_t outside() const { return outside_; }  // of any phone

@@ -31,6 +31,11 @@ TEST_CASE("frames are counted by the phone at their middle, silence and gaps apa
     CHECK(tally.counts()[0] == std::vector<int64_t>{1, 0, 1});
     CHECK(tally.counts()[1] == std::vector<int64_t>{0, 0, keep_silence ? 3 : 0});
     CHECK(tally.counts()[2] == std::vector<int64_t>{0, 0, 3});
+    PhoneTally same(alignments, 3, keep_silence);
+    same.set_numbers(tally.numbers());
+    CHECK(same.counts() == tally.counts());
+    CHECK(same.numbers() == tally.numbers());
+    CHECK(same.outside() == 2);
   }
 }
 

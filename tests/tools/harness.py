@@ -6,6 +6,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import tempfile
@@ -27,6 +28,12 @@ class Result(NamedTuple):
     err: str
 
 
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
 class ToolTest(unittest.TestCase):
     """Gives each test a fresh folder and ways to run the tools in it."""
 
@@ -41,6 +48,32 @@ class ToolTest(unittest.TestCase):
         done = subprocess.run([str(BIN / name), *map(str, args)], cwd=self.folder, text=True, capture_output=True,
                               input=stdin, env={**os.environ, **(env or {})}, preexec_fn=preexec, timeout=600)
         return Result(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *commands):
+        """A process per command, each with its rank among them."""
+        started = []
+        place = {"WORLD_SIZE": str(len(commands)), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+        for rank, (name, *arguments) in enumerate(commands):
+            process = subprocess.Popen([str(BIN / name), *map(str, arguments)], cwd=self.folder, text=True,
+                                       env={**os.environ, **place, "RANK": str(rank)}, stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE)
+            self.addCleanup(process.stdout.close)
+            self.addCleanup(process.stderr.close)
+            self.addCleanup(process.wait)
+            self.addCleanup(process.kill)
+            started.append(process)
+        return started
+
+    def finish(self, processes):
+        """Results, of stderr the last line; nothing but log lines may be on stderr before that line."""
+        ended = []
+        for process in processes:
+            out, error = process.communicate(timeout=120)
+            lines = error.splitlines()
+            for line in lines[:-1]:
+                self.assertTrue(line.startswith(f"{Path(process.args[0]).name} ["), error)
+            ended.append(Result(process.returncode, out, lines[-1] if lines else ""))
+        return ended
 
     def succeeds(self, name, *args, **options):
         result = self.tool(name, *args, **options)

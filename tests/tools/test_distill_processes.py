@@ -1,22 +1,13 @@
 """retort-distill in several processes: the gradients and the student of one, stops, losses and refusals."""
 
 import json
-import os
 import signal
-import socket
 import struct
-import subprocess
 import time
 
-from harness import BIN, needs_torch
+from harness import free_port, needs_torch
 from small_models import read_tensors
 from test_distill import METHODS, SMALL, SMALL_BATCHES, TonesTest, overrides
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def values_of(path, beginning=""):
@@ -42,33 +33,9 @@ class ProcessesTest(TonesTest):
         return ["retort-distill", "--recipe", "hubert", "--labels", "labels", "corpus.jsonl", "-o", run,
                 "--steps", steps, "--threads", 1, *overrides([*SMALL, *values]), *more]
 
-    def start(self, *commands):
-        """A process per command, each with its rank among them."""
-        started = []
-        place = {"WORLD_SIZE": str(len(commands)), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-        for rank, (name, *arguments) in enumerate(commands):
-            process = subprocess.Popen([str(BIN / name), *map(str, arguments)], cwd=self.folder, text=True,
-                                       env={**os.environ, **place, "RANK": str(rank)}, stderr=subprocess.PIPE)
-            self.addCleanup(process.stderr.close)
-            self.addCleanup(process.wait)
-            self.addCleanup(process.kill)
-            started.append(process)
-        return started
-
-    def finish(self, processes):
-        """(code, stderr) of each; nothing but log lines and a last line may be on stderr."""
-        ended = []
-        for process in processes:
-            _, error = process.communicate(timeout=120)
-            lines = error.splitlines()
-            for line in lines[:-1]:
-                self.assertTrue(line.startswith("retort-distill ["), error)
-            ended.append((process.returncode, lines[-1] if lines else ""))
-        return ended
-
     def train(self, count, command):
         ended = self.finish(self.start(*[command] * count))
-        self.assertEqual([code for code, _ in ended], [0] * count, ended)
+        self.assertEqual([process.code for process in ended], [0] * count, ended)
 
     def log(self, run):
         return [json.loads(line) for line in (self.folder / run / "log.jsonl").read_text().splitlines()]
@@ -130,7 +97,7 @@ class ProcessesTest(TonesTest):
             processes = self.start(*[self.command(run, steps=steps)] * 2)
             self.wait_for_checkpoint(run, processes)
             processes[1].send_signal(signal.SIGTERM)
-            self.assertEqual([code for code, _ in self.finish(processes)], [128 + signal.SIGTERM] * 2)
+            self.assertEqual([process.code for process in self.finish(processes)], [128 + signal.SIGTERM] * 2)
             self.assertFalse((self.folder / run / "student").exists())
             self.train(count, self.command(run, steps=steps))
         self.assertEqual(self.bytes_of("whole/student"), self.bytes_of("two/student"))
@@ -143,15 +110,15 @@ class ProcessesTest(TonesTest):
             processes = self.start(*[self.command(run, steps=100000)] * 2)
             self.wait_for_checkpoint(run, processes)
             processes[killed].kill()
-            (code, line) = self.finish(processes)[1 - killed]
-            self.assertEqual(code, 1)
-            self.assertIn(f"process {1 - killed} of 2 lost another one", line)
+            left = self.finish(processes)[1 - killed]
+            self.assertEqual(left.code, 1)
+            self.assertIn(f"process {1 - killed} of 2 lost another one", left.err)
 
     def test_a_loss_that_is_not_finite_names_the_utterances_of_all(self):
         ended = self.finish(self.start(*[self.command("x", values=["optimizer.lr=1e30"])] * 2))
-        for code, line in ended:
-            self.assertEqual(code, 1)
-            self.assertIn("not finite at update", line)
+        for process in ended:
+            self.assertEqual(process.code, 1)
+            self.assertIn("not finite at update", process.err)
         (report,) = (self.folder / "x").glob("failed-step-*.json")
         micro_batches = json.loads(report.read_text())["micro_batches"]
         self.assertGreaterEqual(len(micro_batches), 2)
@@ -159,9 +126,9 @@ class ProcessesTest(TonesTest):
 
     def test_processes_that_disagree_are_refused(self):
         ended = self.finish(self.start(self.command("x"), self.command("x", "--seed", 1)))
-        self.assertEqual([code for code, _ in ended], [1, 1])
-        self.assertIn("lost another one", ended[0][1])
-        self.assertIn("not those of process 0 (seed 0 against 1", ended[1][1])
+        self.assertEqual([process.code for process in ended], [1, 1])
+        self.assertIn("lost another one", ended[0].err)
+        self.assertIn("not those of process 0 (seed 0 against 1", ended[1].err)
 
     def test_wrong_usage(self):
         place = {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}

@@ -1,4 +1,4 @@
-#include "distill/processes.h"
+#include "processes/processes.h"
 
 #include <sched.h>
 #include <unistd.h>
@@ -30,7 +30,7 @@ std::string own_cpus() {
 
 #ifndef RETORT_WITH_TORCH
 std::unique_ptr<ProcessLink> connect_processes(const ProcessEnvironment&, const std::string&) {
-  fail("this build has no LibTorch, which training needs; build with -DRETORT_TORCH=ON");
+  fail("this build has no LibTorch, which several processes need; build with -DRETORT_TORCH=ON");
 }
 #endif
 
@@ -79,6 +79,14 @@ std::vector<std::string> Processes::exchange(const std::string& text) const {
 
 void Processes::wait_for_all() const {
   of_leader(0);
+}
+
+void require_agreement(const Processes& processes, const Json& job) {
+  const Json of_leader = Json::parse(processes.exchange(job.dump()).front());
+  const std::string difference = first_difference(of_leader, job);
+  if (!difference.empty())
+    fail("process {}: its options or files are not those of process 0 ({} here); start all alike",
+         processes.rank(), difference);
 }
 
 int default_threads(const Processes& processes) {

@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "distill/processes.h"
 #include "nn/torch_device.h"
+#include "processes/processes.h"
 
 // c10d's headers of its backends hide behind these names.
 #ifdef RETORT_WITH_GLOO
@@ -52,7 +52,7 @@ class C10dLink : public ProcessLink {
     } catch (const std::exception& error) {
       fail(
           "process {} of {} lost another one, whose own message says why, or waited {} minutes for it ({}); "
-          "the same command goes on from the newest checkpoint",
+          "the same command again does what is left",
           environment_.rank, environment_.count, patience.count(), first_line(error));
     }
     if (!tensors.front().is_same(tensor)) tensor.copy_(tensors.front());
@@ -112,7 +112,7 @@ at::Device device_of_sums(const ProcessEnvironment& environment, const std::stri
        environment.count, device);
 #endif
   if (device != "cpu" && environment.rank == 0)
-    log_info("distill", "this build has no NCCL: gradients of {} go through the CPU and Gloo", device);
+    log_info("processes", "this build has no NCCL: sums of {} go through the CPU and Gloo", device);
   return at::kCPU;
 }
 

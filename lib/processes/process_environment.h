@@ -1,4 +1,4 @@
-// Where this process stands among those that train together, from the variables that launchers set.
+// Where this process stands among those that do one job, from the variables that launchers set.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Processes that train one student together.
+// Processes that do one job together: train a student, or a codebook.
 #pragma once
 
 #include <memory>
@@ -6,7 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "distill/process_environment.h"
+#include "base/json.h"
+#include "processes/process_environment.h"
 
 namespace at {
 class Tensor;
@@ -32,7 +33,7 @@ std::unique_ptr<ProcessLink> connect_processes(const ProcessEnvironment& environ
 class Processes {
  public:
   Processes() = default;
-  // Meets the others; `device` is what the student is trained on.
+  // Meets the others; `device` is what the job computes on.
   Processes(const ProcessEnvironment& environment, const std::string& device);
   Processes(const ProcessEnvironment& environment, std::unique_ptr<ProcessLink> link)
       : environment_(environment), link_(std::move(link)) {}
@@ -58,6 +59,10 @@ class Processes {
   ProcessEnvironment environment_;
   std::unique_ptr<ProcessLink> link_;
 };
+
+// Throws an Error where the job of another process than this one's is not that of the leading process:
+// processes that were started with different options or files would do what none of them was asked for.
+void require_agreement(const Processes& processes, const Json& job);
 
 // The threads that each process should use by itself: those it may use, divided by how many processes may use
 // the same ones.

@@ -1,5 +1,5 @@
 // Who a process is among others, from what launchers say.
-#include "distill/process_environment.h"
+#include "processes/process_environment.h"
 
 #include <catch2/catch.hpp>
 #include <map>

@@ -1,4 +1,4 @@
-#include "distill/process_environment.h"
+#include "processes/process_environment.h"
 
 #include <charconv>
 #include <cstdlib>
