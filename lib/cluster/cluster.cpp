@@ -184,7 +184,9 @@ Json cluster_audio(const ClusterOptions& options) {
   if (options.subspaces > 0) check_product_options(options.kmeans, options.subspaces, dim);
   const int64_t expected = expected_frames(corpus, input.origin.hop);
   const int64_t wanted = training_frames(expected, options.kmeans);
-  require_memory_for(wanted, dim, options.kmeans);
+  KmeansOptions resolved = options.kmeans;
+  resolved.engine = resolve_kmeans_engine(resolved.engine, resolved.device);
+  require_memory_for(wanted, dim, resolved);
   const auto encode = [&](auto& frames) {
     BadItems bad("cluster", options.max_bad);
     for_each_encoded(

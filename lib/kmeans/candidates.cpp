@@ -8,9 +8,11 @@
 #include "base/progress.h"
 #include "base/random.h"
 #include "base/signals.h"
+#include "base/threads.h"
 #include "kmeans/cluster_sums.h"
 #include "kmeans/exact_sums.h"
 #include "kmeans/kmeans_init.h"
+#include "kmeans/native_search.h"
 #include "kmeans/plus_plus.h"
 
 namespace retort {
@@ -103,6 +105,11 @@ class NearestCandidates {
   bool are_finite_ = false;
 };
 
+// With room for luck.
+int64_t drawn_in_a_round(int64_t frames, const KmeansOptions& options) {
+  return std::min(frames, drawn_per_cluster * options.clusters * 5 / 4 + 64);
+}
+
 }  // namespace
 
 Candidates draw_candidates(const SharedFrames& frames, const KmeansOptions& options, uint64_t seed) {
@@ -113,6 +120,8 @@ Candidates draw_candidates(const SharedFrames& frames, const KmeansOptions& opti
   std::vector<int64_t> drawn{
       static_cast<int64_t>(Random(seed).below(static_cast<uint64_t>(source.frames())))};
   std::vector<float> rows;
+  rows.reserve(
+      static_cast<size_t>((rounds_wanted * drawn_in_a_round(source.frames(), options) + 1) * source.dim()));
   Candidates candidates;
   uint64_t draws = 0;
   for (;; ++candidates.rounds) {
@@ -133,12 +142,14 @@ Candidates draw_candidates(const SharedFrames& frames, const KmeansOptions& opti
 }
 
 int64_t bytes_of_candidates(int64_t frames, int64_t dim, const KmeansOptions& options) {
-  // Scored in a round: rows, their centred and packed forms in f32 and bf16, and the longest piece to spare.
-  constexpr int64_t bytes_per_scored_value = 24;
-  const int64_t per_round = std::min(frames, drawn_per_cluster * options.clusters * 5 / 4);
-  const int64_t all = std::min(frames, rounds_wanted * per_round);
+  // Of those that a round scores: their rows, and the forms that the search has of them.
+  constexpr int64_t of_scored_value = 28;
+  const int64_t threads = options.threads > 0 ? options.threads : available_threads();
+  const int64_t drawn = drawn_in_a_round(frames, options);
+  const int64_t all = std::min(frames, rounds_wanted * drawn + 1);
   return frames * static_cast<int64_t>(sizeof(double) + sizeof(int32_t)) + block_rows * dim * 4 +
-         per_round * dim * bytes_per_scored_value + all * dim * 4 * 2 + all * PlusPlus::bytes_per_row;
+         drawn * dim * of_scored_value + threads * NativeSearch::bytes(drawn, dim) +
+         all * (dim * 4 + PlusPlus::bytes_per_row);
 }
 
 }  // namespace retort

@@ -9,10 +9,12 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/threads.h"
 #include "kmeans/candidates.h"
 #include "kmeans/kmeans_device.h"
 #include "kmeans/kmeans_init.h"
 #include "kmeans/native_labeller.h"
+#include "kmeans/native_search.h"
 #include "kmeans/plus_plus.h"
 
 namespace retort {
@@ -27,34 +29,50 @@ std::string in_mebibytes(int64_t bytes) {
   return fmt::format("{} MiB", (bytes + (1 << 20) - 1) >> 20);
 }
 
-// What bounds between passes take, and a word more for each frame to spare.
+// What bounds between passes take.
 int64_t bytes_of_bounds(int64_t frames, const KmeansOptions& options) {
   if (options.exhaustive || options.engine != "native") return 0;
-  return frames * (4 + NativeLabeller::bytes_per_frame(options.clusters));
+  return frames * NativeLabeller::bytes_per_frame(options.clusters);
 }
 
 // What choosing the first centroids takes.
 int64_t bytes_of_start(int64_t frames, int64_t dim, const KmeansOptions& options) {
   const int64_t row_bytes = dim * 4;
+  const int64_t chosen = options.clusters * row_bytes;
   const int64_t wanted = init_frames(frames, options);
-  if (options.init == "kmeans++") return wanted * (row_bytes + PlusPlus::bytes_per_row);
+  if (options.init == "kmeans++") return chosen + wanted * (row_bytes + PlusPlus::bytes_per_row);
   if (options.init == "kmeans-parallel")
-    return (wanted == frames ? 0 : wanted * row_bytes) + bytes_of_candidates(wanted, dim, options);
-  return std::min(frames, 2 * options.clusters) * row_bytes;
+    return chosen + (wanted == frames ? 0 : wanted * row_bytes) + bytes_of_candidates(wanted, dim, options);
+  return chosen + std::min(frames, 2 * options.clusters) * row_bytes;
 }
 
-// What a job takes besides its frames: centroids in their several forms and exact sums, or the initial sample
-// before; labels, twice in a chunk.
+// What passes take besides frames and bounds: of each value of a centroid its forms in f32 and bf16, before
+// and after an iteration, three doubles of exact sums and the sum that they make; what exact sums hold of a
+// cluster; labels, with those of the result, or distances where an empty cluster looks for a frame.
+int64_t bytes_of_passes(int64_t frames, int64_t dim, const KmeansOptions& options) {
+  constexpr int64_t of_centroid_value = 80, of_cluster = 1200;
+  constexpr int64_t of_frame = sizeof(int32_t) + sizeof(double);
+  const int64_t threads = options.threads > 0 ? options.threads : available_threads();
+  const int64_t batch =
+      options.mini_batch * dim * 4 + (options.mini_batch > 0 ? 8 * options.clusters * dim : 0);
+  const int64_t best_start = options.starts > 1 ? frames * 4 + options.clusters * dim * 4 : 0;
+  return options.clusters * (dim * of_centroid_value + of_cluster) + frames * of_frame + batch + best_start +
+         threads * NativeSearch::bytes(options.clusters, dim);
+}
+
+// What a job takes besides its frames: the start, or the passes after it.
 int64_t bytes_beside_frames(int64_t frames, int64_t dim, const KmeansOptions& options) {
-  const int64_t centroids = options.clusters * dim * 64;
-  const int64_t sampled = bytes_of_start(frames, dim, options);
-  const int64_t batches =
-      options.mini_batch * dim * 4 + (options.mini_batch > 0 ? options.clusters * dim * 8 : 0);
+  constexpr int64_t of_chunks = int64_t{16} << 20;  // labels and moves of a chunk, and what else is small
   const int64_t copied = options.engine == "faiss"  ? frames * dim * 4
                          : options.engine == "cuda" ? 2 * KmeansDevice::staging_bytes
                                                     : 0;
-  return copied + std::max(centroids + batches, sampled) + frames * 4 + (int64_t{16} << 20) +
-         bytes_of_bounds(frames, options);
+  const int64_t passes = bytes_of_passes(frames, dim, options) + bytes_of_bounds(frames, options);
+  return copied + of_chunks + std::max(passes, bytes_of_start(frames, dim, options));
+}
+
+// Does without bounds where they do not fit: `held` bytes are taken besides.
+void fit_bounds(int64_t held, int64_t frames, int64_t dim, KmeansOptions& options) {
+  if (held + bytes_beside_frames(frames, dim, options) > options.memory) options.exhaustive = true;
 }
 
 }  // namespace
@@ -110,7 +128,11 @@ void StreamedFrames::read_rows(int64_t first, int64_t count, float* out) const {
 std::unique_ptr<FrameSource> fit_in_memory(const FrameSource& source, KmeansOptions& options) {
   if (options.memory == 0) return std::make_unique<ForwardedFrames>(source);
   if (source.in_memory()) {
-    require_memory_for(0, source.dim(), options);
+    fit_bounds(resident_bytes(), source.frames(), source.dim(), options);
+    const int64_t needed = resident_bytes() + bytes_beside_frames(source.frames(), source.dim(), options);
+    if (needed > options.memory)
+      fail("--memory: {} is too little for these frames, which are held, and clusters; {} are needed",
+           in_mebibytes(options.memory), in_mebibytes(needed));
     return std::make_unique<ForwardedFrames>(source);
   }
   const int64_t row_bytes = source.dim() * static_cast<int64_t>(sizeof(float));
@@ -131,9 +153,11 @@ std::unique_ptr<FrameSource> fit_in_memory(const FrameSource& source, KmeansOpti
   return std::make_unique<StreamedFrames>(source, block_rows);
 }
 
-void require_memory_for(int64_t frames, int64_t dim, const KmeansOptions& options) {
+void require_memory_for(int64_t frames, int64_t dim, KmeansOptions& options) {
   if (options.memory == 0) return;
-  const int64_t needed = resident_bytes() + bytes_beside_frames(frames, dim, options) + frames * dim * 4;
+  const int64_t held = resident_bytes() + frames * dim * 4;
+  fit_bounds(held, frames, dim, options);
+  const int64_t needed = held + bytes_beside_frames(frames, dim, options);
   if (needed > options.memory)
     fail("--memory: {} is too little to hold {} frames; {} are needed, or fewer frames (points per centroid)",
          in_mebibytes(options.memory), frames, in_mebibytes(needed));

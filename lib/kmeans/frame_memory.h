@@ -53,8 +53,9 @@ class StreamedFrames : public ForwardedFrames {
 // says how much is needed at least. `options.engine` is resolved.
 std::unique_ptr<FrameSource> fit_in_memory(const FrameSource& source, KmeansOptions& options);
 
-// Throws an Error where options.memory is too little to hold as many frames.
-void require_memory_for(int64_t frames, int64_t dim, const KmeansOptions& options);
+// Throws an Error where options.memory is too little to hold as many frames and work on them; makes the
+// options exhaustive where bounds do not fit besides.
+void require_memory_for(int64_t frames, int64_t dim, KmeansOptions& options);
 
 // Bytes in this process's memory now.
 int64_t resident_bytes();

@@ -70,7 +70,7 @@ KmeansResult cluster_all(const FrameSource& source, KmeansOptions& options, cons
 }
 
 // `options.points_per_centroid` frames a cluster, in memory.
-KmeansResult cluster_sample(const FrameSource& source, int64_t wanted, const KmeansOptions& options,
+KmeansResult cluster_sample(const FrameSource& source, int64_t wanted, KmeansOptions& options,
                             const Processes& processes) {
   const std::vector<int64_t> rows = sample_training_rows(source.frames(), wanted, options.seed);
   const FrameRange range = own_range(wanted, processes);

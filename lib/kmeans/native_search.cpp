@@ -68,6 +68,12 @@ NativeSearch::NativeSearch(const PanelledCentroids& centroids)
       rounded_pointers_(block_rows),
       minima_(block_rows) {}
 
+int64_t NativeSearch::bytes(int64_t clusters, int64_t dim) {
+  const int64_t panels = (clusters + panel_width - 1) / panel_width;
+  const int64_t of_value = 2 * sizeof(float) + sizeof(uint16_t);
+  return block_rows * (of_value * dim + 2 * panels * static_cast<int64_t>(sizeof(Pair) + sizeof(int32_t)));
+}
+
 void NativeSearch::search(const float* const* rows, int64_t count, FrameBounds* bounds) {
   pairs_.clear();
   for (std::vector<int32_t>& pairs : of_panel_) pairs.clear();

@@ -40,6 +40,9 @@ class NativeSearch {
   // Keeps a reference.
   explicit NativeSearch(const PanelledCentroids& centroids);
 
+  // What one holds for as many centroids, with rows that have to be copied and room for its vectors to grow.
+  static int64_t bytes(int64_t clusters, int64_t dim);
+
   // Nearest centroids of `count` <= block_rows rows of finite values, wherever each of them is. Takes bounds
   // that hold for these centroids and leaves such bounds, with the label that the definition asks for.
   // `least` is not brought up to date. A row that is not finite gets any label.

@@ -9,6 +9,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -48,6 +49,15 @@ class ToolTest(unittest.TestCase):
         done = subprocess.run([str(BIN / name), *map(str, args)], cwd=self.folder, text=True, capture_output=True,
                               input=stdin, env={**os.environ, **(env or {})}, preexec_fn=preexec, timeout=600)
         return Result(done.returncode, done.stdout, done.stderr)
+
+    def peak_of(self, name, *args):
+        """The most memory in bytes that a tool that succeeds has had resident."""
+        # By a small process in between: what a process has had before it became the tool counts too.
+        code = ("import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, capture_output=True); "
+                "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)")
+        done = subprocess.run([sys.executable, "-c", code, str(BIN / name), *map(str, args)], cwd=self.folder, text=True,
+                              capture_output=True, check=True, timeout=600)
+        return int(done.stdout) * 1024
 
     def start(self, *commands):
         """A process per command, each with its rank among them."""

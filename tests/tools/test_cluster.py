@@ -2,8 +2,11 @@
 
 import json
 import math
+import os
 import shutil
 import struct
+import unittest
+from array import array
 from pathlib import Path
 
 from harness import ToolTest, tone, write_wav
@@ -197,6 +200,85 @@ class ClusterTest(ToolTest):
         self.assertEqual(self.bytes_of("streamed"), self.bytes_of("mapped"))
         self.fails(2, "memory much", *job, "-o", "x", "--memory", "much")
 
+    @unittest.skipIf(os.environ.get("RETORT_SANITIZE"), "sanitizers take memory of their own")
+    def test_the_peak_of_memory_stays_within_the_budget(self):
+        frames, dim = 60000, 64
+        values = array("f", (math.sin(i * 0.37) + (i % dim) * math.cos(i // dim * 1.7) for i in range(frames * dim)))
+        write_npy(self.folder / "head.npy", [[0.0] * dim])
+        header = (self.folder / "head.npy").read_bytes()[:-4 * dim]
+        header = header.replace(b"(1, 64), }    ", b"(60000, 64), }")
+        (self.folder / "many.npy").write_bytes(header + values.tobytes())
+        write_npy(self.folder / "unreachable.npy", [[1e6 + i] * dim if i else [0.0] * dim for i in range(3)])
+        for k, options in ((400, ["--init", "random"]), (400, []), (400, ["--init-points-per-centroid", 100]),
+                           (400, ["--init", "kmeans-parallel"]), (4000, ["--init", "random", "--exhaustive"]),
+                           (400, ["--mini-batch", 20000]), (400, ["--starts", 2]), (3, ["--init", "unreachable.npy"])):
+            with self.subTest(k=k, options=options):
+                job = ["retort-cluster", "-k", k, "many.npy", "--iterations", 1, *options]
+                error = self.fails(1, "is too little", *job, "-o", "x", "--memory", "1M").err
+                least = int(error.split("at least ")[1].split(" MiB")[0])
+                for memory in (least + 1, 2 * least):
+                    peak = self.peak_of(*job, "-o", f"{k}", "--memory", f"{memory}M", "--overwrite")
+                    self.assertLess(peak, 1.05 * memory * 2**20)
+
+    def test_features_that_do_not_belong_together(self):
+        for name, layer, rows in (("a", "enc1", 4), ("b", "enc2", 4), ("c", "enc1", 5)):
+            write_npy(self.folder / f"{name}.npy", [[float(i * j % 7) for j in range(rows)] for i in range(1, 40)])
+            (self.folder / f"{name}.jsonl").write_text(json.dumps(
+                {"id": name, "path": "a.wav", "start": 0, "rate": 16000, "channel": 0, "samples": 39 * 320 + 80}) + "\n")
+            self.succeeds("retort-copy", f"{name}.npy", name, "--corpus", f"{name}.jsonl", "--layer", layer)
+        job = ["retort-cluster", "-k", 3]
+        self.succeeds(*job, "a", "-o", "cb")
+        self.fails(1, "dimension 4, these have 5", *job, "c", "-o", "x", "--init", "cb")
+        self.fails(1, "layer enc1, these have enc2", *job, "b", "-o", "x", "--init", "cb")
+        # Parts of two stores in one folder, as two jobs that were given the same output would leave them.
+        for name in ("b", "c"):
+            mixed = self.folder / f"mixed-{name}"
+            mixed.mkdir()
+            for index, source in enumerate(("a", name)):
+                for ending in ("npy", "jsonl", "json"):
+                    text = (self.folder / source / f"part-00000-of-00001.{ending}").read_bytes()
+                    if ending == "json":
+                        text = text.replace(b"0/1", f"{index}/2".encode())
+                    (mixed / f"part-{index:05d}-of-00002.{ending}").write_bytes(text)
+        self.fails(1, "is of another store than", *job, "mixed-b", "-o", "x")
+        self.fails(1, "is of another store than", *job, "mixed-c", "-o", "x")
+        # A teacher's codebook for another one's features.
+        for name, model in (("ours", "1" * 32), ("theirs", "2" * 32)):
+            shutil.copytree(self.folder / "a", self.folder / name)
+            sidecar = self.folder / name / "part-00000-of-00001.json"
+            sidecar.write_text(sidecar.read_text().replace('"model": ""', f'"model": "{model}"'))
+        self.succeeds(*job, "ours", "-o", "book")
+        self.fails(1, f"model {'1' * 32}, these have {'2' * 32}", *job, "theirs", "-o", "x", "--init", "book")
+        self.fails(1, f"model {'1' * 32}, these have {'2' * 32}", "retort-label", "--codebook", "book", "theirs", "-o", "x")
+        self.leaves_nothing("x")
+
+    def test_infinity_in_a_later_shard_is_named(self):
+        for name in ("first", "second"):
+            write_npy(self.folder / f"{name}.npy", [[float(i * j % 7) for j in range(1, 4)] for i in range(1, 40)])
+            line = {"id": name, "path": "a.wav", "start": 0, "rate": 16000, "channel": 0, "samples": 39 * 320 + 80}
+            (self.folder / f"{name}.jsonl").write_text(json.dumps(line) + "\n")
+            self.succeeds("retort-copy", f"{name}.npy", name, "--corpus", f"{name}.jsonl")
+        both = self.folder / "both"
+        both.mkdir()
+        for index, name in enumerate(("first", "second")):
+            for ending in ("npy", "jsonl", "json"):
+                content = (self.folder / name / f"part-00000-of-00001.{ending}").read_bytes()
+                if ending == "json":
+                    sidecar = json.loads(content)
+                    sidecar["shard"], sidecar["origin"]["corpus"] = f"{index}/2", "both"
+                    content = json.dumps(sidecar).encode()
+                if ending == "npy" and index == 1:  # the second value of the last frame but four
+                    content = content[:-5 * 12 + 4] + struct.pack("<f", -math.inf) + content[-5 * 12 + 8:]
+                (both / f"part-{index:05d}-of-00002.{ending}").write_bytes(content)
+        write_npy(self.folder / "start.npy", [[0.0, 1.0, 2.0], [3.0, 2.0, 1.0]])
+        for options in ([], ["--init", "start.npy"], ["--init", "kmeans-parallel"], ["--memory", "1G"], ["--subspaces", 3],
+                        ["--init", "start.npy", "--mini-batch", 5], ["--normalise", "meanvar"],
+                        ["--init", "start.npy", "--engine", "faiss"]):
+            with self.subTest(options):
+                self.fails(1, "second frame 34: holds a value that is not finite", "retort-cluster", "-k", 2, "both", "-o", "x",
+                           *options)
+        self.leaves_nothing("x")
+
     def test_wrong_input(self):
         self.fails(1, "120 frames are too few for 121 clusters", "retort-cluster", "-k", 121, "x.npy", "-o", "cb")
         write_npy(self.folder / "same.npy", [(1, 2)] * 50)
@@ -387,5 +469,4 @@ class LabelTest(ToolTest):
 
 
 if __name__ == "__main__":
-    import unittest
     unittest.main()

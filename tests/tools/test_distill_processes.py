@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import struct
 import time
 
