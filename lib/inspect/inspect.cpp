@@ -304,7 +304,7 @@ Json describe_cpu() {
 }
 
 void run_inspect(const InspectOptions& options, const std::function<void(const std::string&)>& print) {
-  if (options.cpu == !options.path.empty()) fail_usage("give either PATH or --cpu");
+  if (options.cpu == !options.path.empty()) fail_usage("either PATH or --cpu is required, not both");
   if (options.cpu && (options.check || options.lineage))
     fail_usage("--cpu: --check and --lineage are of artifacts");
   const Json json = options.cpu ? describe_cpu() : describe_artifact(options);

@@ -120,8 +120,8 @@ class InspectTest(StoreTest):
         self.fails(1, "no such file or folder", "retort-inspect", "none")
         (self.folder / "odd").mkdir()
         self.fails(1, "no artifact that is known", "retort-inspect", "odd")
-        self.fails(2, "give either PATH or --cpu", "retort-inspect")
-        self.fails(2, "give either PATH or --cpu", "retort-inspect", "--cpu", "feats")
+        self.fails(2, "either PATH or --cpu is required", "retort-inspect")
+        self.fails(2, "either PATH or --cpu is required", "retort-inspect", "--cpu", "feats")
         self.fails(2, "--check and --lineage are of artifacts", "retort-inspect", "--cpu", "--check")
         self.fails(2, "--chek", "retort-inspect", "--chek", "feats")
 
