@@ -45,7 +45,8 @@ Transformer::Block Transformer::make_block(int index, WeightTable& weights, Prec
   Block block;
   std::vector<float> weight = weights.take(attention + ".q_proj.weight");
   std::vector<float> bias = weights.take(attention + ".q_proj.bias");
-  const float query_scale = 1 / std::sqrt(static_cast<float>(hidden_ / heads_));
+  const int64_t head_size = hidden_ / heads_;
+  const float query_scale = 1 / std::sqrt(static_cast<float>(head_size));
   scale(weight, weight.size(), query_scale);
   scale(bias, bias.size(), query_scale);
   for (const char* part : {".k_proj", ".v_proj"}) {

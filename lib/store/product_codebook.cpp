@@ -24,8 +24,8 @@ constexpr double largest_square = 1e37;
 constexpr double smallest_square = 1e-25;
 
 // scores[k] = norms[k] + sum over j of piece[j] * weights[j, k]; (dim, K) weights.
-RETORT_CLONES void score(const float* piece, int64_t dim, const float* weights, const float* norms,
-                         int64_t clusters, float* scores) {
+RETORT_CLONES void score(const float* __restrict piece, int64_t dim, const float* __restrict weights,
+                         const float* norms, int64_t clusters, float* __restrict scores) {
   std::copy_n(norms, clusters, scores);
   for (int64_t j = 0; j < dim; ++j)
     for (int64_t k = 0; k < clusters; ++k) scores[k] += piece[j] * weights[j * clusters + k];

@@ -18,23 +18,18 @@ using Loop = double (*)(long rounds);  // operations done
 
 constexpr int sums = 12;  // enough that none waits for the one before it
 
-// What the compiler must take for an input and an output.
-template <class T>
-RETORT_INLINE void keep(T& value) {
-  asm volatile("" : "+x"(value));
-}
-
+// An empty asm statement that reads and writes a register is all that keeps the loops from being left out.
 #ifdef RETORT_X86
 RETORT_TARGET_avx2 double multiply_add_avx2(long rounds) {
   __m256 x[sums];
   for (auto& sum : x) sum = _mm256_set1_ps(1.0f);
   __m256 factor = _mm256_set1_ps(0.5f);
   for (long i = 0; i < rounds; ++i) {
-    keep(factor);
+    asm volatile("" : "+x"(factor));
 #pragma GCC unroll 12
     for (auto& sum : x) sum = _mm256_fmadd_ps(sum, factor, factor);
   }
-  for (auto& sum : x) keep(sum);
+  for (auto& sum : x) asm volatile("" : "+x"(sum));
   return 2.0 * 8 * sums * static_cast<double>(rounds);
 }
 
