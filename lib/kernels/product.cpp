@@ -152,37 +152,50 @@ void interleave(const Value* column, int64_t steps, int64_t c, Value* panel) {
     std::memcpy(panel + (step * panel_width + c) * step_values, column + step * step_values, step_bytes);
 }
 
-void pack_panel(const PanelSource& source, float* panel) {
-  if (source.has_runs_of_columns()) {
-    std::fill_n(panel, source.depth * panel_width, 0.0f);
-    for (int64_t c = 0; c < source.columns; ++c) interleave(source.column(c), source.depth, c, panel);
-  } else {
-    for (int64_t k = 0; k < source.depth; ++k) source.row(k, panel + k * panel_width);
+// Steps that are interleaved at a time: a line of every column, and where they go, are in the nearest cache.
+constexpr int64_t steps_together = 16;
+
+void pack_columns(const PanelSource& source, float* panel) {
+  for (int64_t first = 0; first < source.depth; first += steps_together)
+    for (int64_t c = 0; c < source.columns; ++c)
+      interleave(source.column(c) + first, std::min(steps_together, source.depth - first), c,
+                 panel + first * panel_width);
+}
+
+void pack_columns(const PanelSource& source, uint16_t* panel) {
+  uint16_t rounded[2 * steps_together] = {};
+  for (int64_t first = 0; first < source.depth; first += 2 * steps_together) {
+    const int64_t count = std::min(2 * steps_together, source.depth - first);
+    for (int64_t c = 0; c < source.columns; ++c) {
+      round_to_bf16(source.column(c) + first, count, rounded);
+      if (count % 2 == 1) rounded[count] = 0;
+      interleave(rounded, (count + 1) / 2, c, panel + first * panel_width);
+    }
   }
 }
 
-void pack_panel(const PanelSource& source, uint16_t* panel) {
-  const int64_t steps = (source.depth + 1) / 2;
-  if (source.has_runs_of_columns()) {
-    static thread_local std::vector<uint16_t> rounded;
-    rounded.assign(static_cast<size_t>(2 * steps), 0);
-    std::fill_n(panel, 2 * steps * panel_width, uint16_t{0});
-    for (int64_t c = 0; c < source.columns; ++c) {
-      round_to_bf16(source.column(c), source.depth, rounded.data());
-      interleave(rounded.data(), steps, c, panel);
+void pack_rows(const PanelSource& source, float* panel) {
+  for (int64_t k = 0; k < source.depth; ++k) source.row(k, panel + k * panel_width);
+}
+
+void pack_rows(const PanelSource& source, uint16_t* panel) {
+  float even[panel_width], odd[panel_width], pairs[2 * panel_width];
+  for (int64_t k = 0; k < source.depth; k += 2) {
+    source.row(k, even);
+    source.row(k + 1, odd);
+    for (int64_t c = 0; c < panel_width; ++c) {
+      pairs[2 * c] = even[c];
+      pairs[2 * c + 1] = odd[c];
     }
-  } else {
-    float even[panel_width], odd[panel_width], pairs[2 * panel_width];
-    for (int64_t step = 0; step < steps; ++step) {
-      source.row(2 * step, even);
-      source.row(2 * step + 1, odd);
-      for (int64_t c = 0; c < panel_width; ++c) {
-        pairs[2 * c] = even[c];
-        pairs[2 * c + 1] = odd[c];
-      }
-      round_to_bf16(pairs, 2 * panel_width, panel + 2 * step * panel_width);
-    }
+    round_to_bf16(pairs, 2 * panel_width, panel + k * panel_width);
   }
+}
+
+template <class Value>
+void pack_panel(const PanelSource& source, int64_t size, Value* panel) {
+  if (!source.has_runs_of_columns()) return pack_rows(source, panel);
+  if (source.columns < panel_width) std::fill_n(panel, size, Value{0});
+  pack_columns(source, panel);
 }
 
 }  // namespace
@@ -228,9 +241,9 @@ Panels pack_panels(const float* values, int64_t column_stride, int64_t depth_str
     const PanelSource source{values + first * column_stride, column_stride, depth_stride, depth,
                              std::min(panel_width, columns - first)};
     if (precision == Precision::bf16)
-      pack_panel(source, reinterpret_cast<uint16_t*>(to) + panel * panels.panel_size());
+      pack_panel(source, panels.panel_size(), reinterpret_cast<uint16_t*>(to) + panel * panels.panel_size());
     else
-      pack_panel(source, reinterpret_cast<float*>(to) + panel * panels.panel_size());
+      pack_panel(source, panels.panel_size(), reinterpret_cast<float*>(to) + panel * panels.panel_size());
   }
   return panels;
 }

@@ -4,18 +4,11 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "base/random.h"
+#include "random_values.h"
 
 using namespace retort;
 
 namespace {
-
-std::vector<float> random_values(int64_t count, uint64_t seed) {
-  Random random(seed);
-  std::vector<float> values(static_cast<size_t>(count));
-  for (float& value : values) value = static_cast<float>(2 * random.uniform() - 1);
-  return values;
-}
 
 double gelu_of(double x) {
   return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));

@@ -4,23 +4,16 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 
-#include "base/random.h"
+#include "random_values.h"
 
 using namespace retort;
 
 namespace {
 
-std::vector<float> random_values(int64_t count, uint64_t seed, double offset = 0) {
-  Random random(seed);
-  std::vector<float> values(static_cast<size_t>(count));
-  for (float& value : values) value = static_cast<float>(2 * random.uniform() - 1 + offset);
-  return values;
-}
-
 // Rows of `segments` segments, `step` segments apart.
 struct Problem {
   int64_t count, segment, segments, step, columns;
-  std::vector<float> rows = random_values(((count - 1) * step + segments) * segment, 1, 0.3);
+  std::vector<float> rows = random_values(((count - 1) * step + segments) * segment, 1, 1, 0.3);
   std::vector<float> weights = random_values(columns * segments * segment, 2);
   std::vector<float> bias = random_values(columns, 3);
 

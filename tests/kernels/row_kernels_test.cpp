@@ -5,7 +5,7 @@
 #include <numeric>
 #include <vector>
 
-#include "base/random.h"
+#include "random_values.h"
 
 using namespace retort;
 
@@ -14,13 +14,6 @@ namespace {
 // Widths that fill registers, do not, and are less than one.
 const std::vector<int64_t> widths = {1, 3, 16, 37, 768};
 constexpr int64_t rows = 5;
-
-std::vector<float> random_values(int64_t count, uint64_t seed, double scale = 1) {
-  Random random(seed);
-  std::vector<float> values(static_cast<size_t>(count));
-  for (float& value : values) value = static_cast<float>(scale * (2 * random.uniform() - 1));
-  return values;
-}
 
 double sigmoid(double x) {
   return 1 / (1 + std::exp(-x));

@@ -8,18 +8,11 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/random.h"
+#include "random_values.h"
 
 using namespace retort;
 
 namespace {
-
-std::vector<float> random_values(int64_t count, uint64_t seed) {
-  Random random(seed);
-  std::vector<float> values(static_cast<size_t>(count));
-  for (float& value : values) value = static_cast<float>(2 * random.uniform() - 1);
-  return values;
-}
 
 float value_of_bf16(uint16_t bits) {
   const uint32_t wide = static_cast<uint32_t>(bits) << 16;
