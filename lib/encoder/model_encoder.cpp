@@ -4,6 +4,7 @@
 
 #include "audio/waveform.h"
 #include "base/signals.h"
+#include "base/threads.h"
 #include "model/checkpoint.h"
 #include "model/normalise.h"
 
@@ -48,6 +49,7 @@ ModelEncoder::ModelEncoder(const EncoderOptions& options, ModelSource source)
     : source_(std::move(source)),
       config_(source_.config),
       precision_(options.precision),
+      threads_(options.threads > 0 ? options.threads : available_threads()),
       compat_(options.batching == "compat"),
       batch_utterances_(options.batch),
       window_(options.window) {
@@ -83,6 +85,11 @@ FrameOrigin ModelEncoder::origin(std::size_t output) const {
   origin.precision = precision_;
   origin.hop = outputs_[output].hop;
   return origin;
+}
+
+double ModelEncoder::cpu_batch_seconds() const {
+  constexpr double each_thread = 40;
+  return std::min(most_batch_seconds, threads_ * each_thread);
 }
 
 bool ModelEncoder::is_long(const std::vector<float>& waveform) const {

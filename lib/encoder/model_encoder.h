@@ -12,6 +12,9 @@
 
 namespace retort {
 
+// The most audio that an engine takes in one call, in seconds.
+inline constexpr double most_batch_seconds = 320;
+
 // Everything but the network.
 class ModelEncoder : public FrameEncoder {
  public:
@@ -28,6 +31,9 @@ class ModelEncoder : public FrameEncoder {
   const ModelConfig& config() const { return config_; }
   const std::vector<Layer>& layers() const { return layers_; }
   void set_hash(const std::string& hash) { hash_ = hash; }
+  int threads() const { return threads_; }
+  // Audio for one call on a CPU: enough that no thread is without work at its end.
+  double cpu_batch_seconds() const;
   bool is_compat() const { return compat_; }
   int batch_utterances() const { return batch_utterances_; }
   bool is_long(const std::vector<float>& waveform) const;
@@ -47,6 +53,7 @@ class ModelEncoder : public FrameEncoder {
   std::string hash_;
   std::string precision_;
   std::string stamped_wave_norm_;
+  int threads_;
   bool compat_;
   int batch_utterances_;
   double window_;  // seconds

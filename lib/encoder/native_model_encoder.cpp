@@ -1,6 +1,5 @@
 #include <algorithm>
 
-#include "base/threads.h"
 #include "encoder/model_encoder.h"
 #include "model/checkpoint.h"
 #include "native/native_model.h"
@@ -8,15 +7,10 @@
 namespace retort {
 namespace {
 
-// Seconds of audio in one call: enough that threads seldom wait for each other, few enough that memory is for
-// the weights.
-constexpr double seconds_per_thread = 40;
-constexpr double most_seconds = 320;
-
-NativeOptions native_options(const EncoderOptions& options) {
+NativeOptions native_options(const EncoderOptions& options, int threads) {
   NativeOptions native;
   native.precision = parse_precision(options.precision);
-  native.threads = options.threads > 0 ? options.threads : available_threads();
+  native.threads = threads;
   if (!has_precision(native.path, native.precision))
     fail_usage("--precision {}: this CPU ({}) has no instructions for it; f32 is faster here",
                options.precision, to_string(native.path));
@@ -26,12 +20,12 @@ NativeOptions native_options(const EncoderOptions& options) {
 class NativeModelEncoder : public ModelEncoder {
  public:
   explicit NativeModelEncoder(const EncoderOptions& options)
-      : ModelEncoder(options, open_model(options.model)), model_(source(), native_options(options)) {
+      : ModelEncoder(options, open_model(options.model)),
+        model_(source(), native_options(options, threads())) {
     set_hash(model_.hash());
-    seconds_ = std::min(most_seconds, native_options(options).threads * seconds_per_thread);
   }
 
-  BatchRule batches() const override { return {seconds_, batch_utterances()}; }
+  BatchRule batches() const override { return {cpu_batch_seconds(), batch_utterances()}; }
 
   std::vector<std::vector<Matrix>> encode(const std::vector<std::vector<float>>& waveforms) override {
     if (is_compat() && config().conv_norm == ConvNorm::group) return encode_padded(waveforms);
@@ -89,7 +83,6 @@ class NativeModelEncoder : public ModelEncoder {
   }
 
   NativeModel model_;
-  double seconds_;
 };
 
 }  // namespace

@@ -159,11 +159,13 @@ int64_t RelativePositions::bucket(int64_t distance) const {
   return offset + static_cast<int64_t>(std::min(far, static_cast<float>(half - 1)));
 }
 
-std::vector<float> RelativePositions::biases(std::size_t head, int64_t frames) const {
-  std::vector<float> all;
-  for (int64_t distance = 1 - frames; distance < frames; ++distance)
-    all.push_back(table_[static_cast<size_t>(bucket(distance) * heads_) + head]);
-  return all;
+std::vector<std::vector<float>> RelativePositions::biases(int64_t frames) const {
+  std::vector<std::vector<float>> by_head(static_cast<size_t>(heads_));
+  for (int64_t distance = 1 - frames; distance < frames; ++distance) {
+    const float* values = table_.data() + bucket(distance) * heads_;
+    for (size_t head = 0; head < by_head.size(); ++head) by_head[head].push_back(values[head]);
+  }
+  return by_head;
 }
 
 }  // namespace retort

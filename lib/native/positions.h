@@ -42,9 +42,9 @@ class RelativePositions {
   RelativePositions(const ModelConfig& config, WeightTable& weights);
 
   bool empty() const { return table_.empty(); }
-  // For a head, what is added to the logit of a query and the key `distance` frames behind it, at
+  // By head, what is added to the logit of a query and the key `distance` frames behind it, at
   // [distance + frames - 1], for all distances from 1 - frames to frames - 1.
-  std::vector<float> biases(std::size_t head, int64_t frames) const;
+  std::vector<std::vector<float>> biases(int64_t frames) const;
 
  private:
   int64_t bucket(int64_t distance) const;

@@ -31,8 +31,7 @@ Transformer::Transformer(const ModelConfig& config, WeightTable& weights, Precis
       pre_norm_(config.pre_norm),
       eps_(config.norm_eps),
       relative_(config, weights) {
-  for (int i = 0; i < config.layers; ++i) has_map_.push_back(config.has_attention_map(i));
-  blocks_.resize(has_map_.size());
+  blocks_.resize(static_cast<size_t>(config.layers));
   std::map<std::string, int> in_order_of_name;
   for (int i = 0; i < config.layers; ++i) in_order_of_name[std::to_string(i)] = i;
   for (const auto& [name, i] : in_order_of_name)
@@ -76,8 +75,7 @@ void Transformer::run(const Compute& compute, const Packing& packing, const RowS
   state.mixed = PackedRows(compute.memory, packing.rows(), hidden_);
   if (!relative_.empty()) {
     state.gates = PackedRows(compute.memory, packing.rows(), heads_);
-    for (int64_t head = 0; head < heads_; ++head)
-      state.biases.push_back(relative_.biases(static_cast<size_t>(head), packing.longest()));
+    state.biases = relative_.biases(packing.longest());
   }
   compute.for_each_run(packing.rows(), [&](int64_t first, int64_t count) {
     project(compute, blocks_.front(), x.rows(first, count), first, state);

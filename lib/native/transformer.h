@@ -57,7 +57,6 @@ class Transformer {
   int64_t hidden_, heads_, ffn_;
   bool pre_norm_;
   double eps_;
-  std::vector<bool> has_map_;
   std::vector<Block> blocks_;
   RelativePositions relative_;
 };

@@ -13,11 +13,6 @@
 namespace retort {
 namespace {
 
-// Seconds of audio in one call. A CPU needs enough utterances to keep its threads busy to the end, a GPU
-// enough to fill it.
-constexpr double cpu_batch_seconds_per_thread = 40;
-constexpr double largest_batch_seconds = 320;
-
 Matrix to_matrix(const at::Tensor& frames) {
   const at::Tensor values = frames.to(at::kCPU, at::kFloat).contiguous();
   Matrix matrix(values.size(0), values.size(1));
@@ -30,8 +25,7 @@ class TorchModelEncoder : public ModelEncoder {
   explicit TorchModelEncoder(const EncoderOptions& options)
       : ModelEncoder(options, open_model(options.model)), device_(parse_device(options.device)) {
     if (device_.is_cuda()) at::globalContext().setAllowTF32CuDNN(false);  // f32 means f32
-    threads_ = options.threads > 0 ? options.threads : available_threads();
-    at::set_num_threads(threads_);
+    at::set_num_threads(threads());
     const ModelWeights weights = read_weights(source());
     set_hash(weights.hash());
     network_ = HubertModel(weights);
@@ -42,9 +36,7 @@ class TorchModelEncoder : public ModelEncoder {
   }
 
   BatchRule batches() const override {
-    const double seconds = device_.is_cuda()
-                               ? largest_batch_seconds
-                               : std::min(largest_batch_seconds, threads_ * cpu_batch_seconds_per_thread);
+    const double seconds = device_.is_cuda() ? most_batch_seconds : cpu_batch_seconds();
     return {seconds, batch_utterances()};
   }
 
@@ -57,7 +49,7 @@ class TorchModelEncoder : public ModelEncoder {
         encoded.push_back(is_long(waveform) ? encode_long(waveform) : forward({waveform}).front());
       return encoded;
     }
-    const bool one_each = device_.is_cpu() && waveforms.size() >= static_cast<size_t>(threads_);
+    const bool one_each = device_.is_cpu() && waveforms.size() >= static_cast<size_t>(threads());
     return one_each ? encode_each(waveforms) : forward(waveforms);
   }
 
@@ -66,7 +58,7 @@ class TorchModelEncoder : public ModelEncoder {
   std::vector<std::vector<Matrix>> encode_each(const std::vector<std::vector<float>>& waveforms) {
     std::vector<std::vector<Matrix>> encoded(waveforms.size());
     const OneThreadPerOperator one_thread;
-    parallel_for(waveforms.size(), threads_,
+    parallel_for(waveforms.size(), threads(),
                  [&](std::size_t i) { encoded[i] = std::move(forward({waveforms[i]}).front()); });
     return encoded;
   }
@@ -147,7 +139,6 @@ class TorchModelEncoder : public ModelEncoder {
   }
 
   at::Device device_;
-  int threads_ = 1;
   HubertModel network_{nullptr};
 };
 

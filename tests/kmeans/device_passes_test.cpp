@@ -24,12 +24,6 @@ KmeansOptions native_job() {
   return options;
 }
 
-Matrix first_rows(const Matrix& frames, int64_t count) {
-  Matrix rows(count, frames.columns());
-  std::copy_n(frames.data(), count * frames.columns(), rows.data());
-  return rows;
-}
-
 std::string bytes_of(const ClusterSums& sums) {
   std::string bytes;
   sums.append_to(bytes);
@@ -41,21 +35,6 @@ void move_to_means(const Clusters& clusters, Matrix& centroids) {
     for (int64_t j = 0; j < centroids.columns() && clusters.sizes[static_cast<size_t>(k)] > 0; ++j)
       centroids(k, j) = static_cast<float>(clusters.sums[static_cast<size_t>(k * centroids.columns() + j)] /
                                            static_cast<double>(clusters.sizes[static_cast<size_t>(k)]));
-}
-
-// Frames around some points, a tenth of them copies of the one before.
-Matrix grouped_frames(int64_t rows, int64_t dim, int64_t groups, uint64_t seed) {
-  const Matrix middles = random_matrix(groups, dim, seed, -3, 3);
-  Random random(seed + 1);
-  Matrix frames(rows, dim);
-  for (int64_t i = 0; i < rows; ++i) {
-    const auto group = static_cast<int64_t>(random.below(static_cast<uint64_t>(groups)));
-    const bool copy = i > 0 && random.below(10) == 0;
-    for (int64_t j = 0; j < dim; ++j)
-      frames(i, j) = copy ? frames(i - 1, j)
-                          : middles(group, j) + static_cast<float>(random.uniform() + random.uniform());
-  }
-  return frames;
 }
 
 // Three passes over `frames` from its first rows, by the native engine and by a device of so many bytes.
@@ -93,18 +72,18 @@ int64_t compare(const Matrix& frames, int64_t clusters, int64_t device_bytes, in
 
 TEST_CASE("a device's passes are the native engine's, to the last bit", "[kmeans]") {
   // One tile and several, full and not; both widths of tiles; dimensions that fill a step, and odd ones.
-  CHECK(compare(grouped_frames(300, 40, 20, 1), 50, plenty, 300) > 0);
-  compare(grouped_frames(700, 33, 90, 2), 200, plenty, 1 << 20);
-  compare(grouped_frames(260, 64, 30, 3), 130, plenty, 128, true);
-  compare(grouped_frames(400, 7, 300, 4), 300, plenty, 256);
-  compare(grouped_frames(90, 1, 10, 5), 3, plenty, 64);
-  compare(grouped_frames(64, 150, 4, 6), 1, plenty, 64);
-  compare(grouped_frames(200, 150, 60, 13), 100, plenty, 200);
-  compare(grouped_frames(200, 150, 60, 14), 100, plenty, 200, true);
+  CHECK(compare(frames_with_copies(300, 40, 20, 1), 50, plenty, 300) > 0);
+  compare(frames_with_copies(700, 33, 90, 2), 200, plenty, 1 << 20);
+  compare(frames_with_copies(260, 64, 30, 3), 130, plenty, 128, true);
+  compare(frames_with_copies(400, 7, 300, 4), 300, plenty, 256);
+  compare(frames_with_copies(90, 1, 10, 5), 3, plenty, 64);
+  compare(frames_with_copies(64, 150, 4, 6), 1, plenty, 64);
+  compare(frames_with_copies(200, 150, 60, 13), 100, plenty, 200);
+  compare(frames_with_copies(200, 150, 60, 14), 100, plenty, 200, true);
 }
 
 TEST_CASE("frames that pass through a small device give the same", "[kmeans]") {
-  const Matrix frames = grouped_frames(1500, 20, 15, 7);
+  const Matrix frames = frames_with_copies(1500, 20, 15, 7);
   const DeviceShape shape{1500, 20, 25};
   const SliceLimits limits{128, 256};
   const int64_t all = plan_device_memory(shape, plenty, limits).bytes;
@@ -123,14 +102,14 @@ TEST_CASE("frames that pass through a small device give the same", "[kmeans]") {
 }
 
 TEST_CASE("frames that scores say nothing of are settled", "[kmeans]") {
-  Matrix frames = grouped_frames(200, 12, 20, 8);
+  Matrix frames = frames_with_copies(200, 12, 20, 8);
   for (int64_t j = 0; j < 12; ++j) {
     frames(3, j) *= 1e20f;   // overflows
     frames(60, j) *= 1e18f;  // would as a square
     frames(90, j) = 0;
   }
   compare(frames, 10, plenty, 200);
-  Matrix tiny = grouped_frames(150, 6, 5, 9);
+  Matrix tiny = frames_with_copies(150, 6, 5, 9);
   for (int64_t i = 0; i < 150; ++i)
     for (int64_t j = 0; j < 6; ++j) tiny(i, j) *= 1e-22f;
   CHECK(compare(tiny, 8, plenty, 150, false, 2) == 300);
@@ -146,7 +125,7 @@ TEST_CASE("values of all sizes are added up without rounding", "[kmeans]") {
 }
 
 TEST_CASE("parts of a job on a device can be merged with those of the CPU", "[kmeans]") {
-  const Matrix frames = grouped_frames(200, 10, 10, 11);
+  const Matrix frames = frames_with_copies(200, 10, 10, 11);
   const Matrix centroids = first_rows(frames, 12);
   const std::vector<float> reference = CentredCentroids(centroids).mean;
   const GatheredFrames source = as_source(frames);
@@ -160,7 +139,7 @@ TEST_CASE("parts of a job on a device can be merged with those of the CPU", "[km
 }
 
 TEST_CASE("a frame that is not finite is named", "[kmeans]") {
-  Matrix frames = grouped_frames(100, 5, 5, 12);
+  Matrix frames = frames_with_copies(100, 5, 5, 12);
   frames(70, 2) = INFINITY;
   const GatheredFrames source = as_source(frames);
   const KmeansOptions options = native_job();

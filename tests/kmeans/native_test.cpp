@@ -24,27 +24,6 @@ KmeansOptions native_job(bool exhaustive, int threads = 2) {
   return options;
 }
 
-// Groups of frames around random points, some of them copies of each other.
-Matrix grouped_frames(int64_t rows, int64_t dim, int64_t groups, uint64_t seed) {
-  const Matrix middles = random_matrix(groups, dim, seed, -3, 3);
-  Random random(seed + 1);
-  Matrix frames(rows, dim);
-  for (int64_t i = 0; i < rows; ++i) {
-    const auto group = static_cast<int64_t>(random.below(static_cast<uint64_t>(groups)));
-    const bool copy = i > 0 && random.below(10) == 0;
-    for (int64_t j = 0; j < dim; ++j)
-      frames(i, j) = copy ? frames(i - 1, j)
-                          : middles(group, j) + static_cast<float>(random.uniform() + random.uniform());
-  }
-  return frames;
-}
-
-Matrix first_rows(const Matrix& frames, int64_t count) {
-  Matrix rows(count, frames.columns());
-  std::copy_n(frames.data(), count * frames.columns(), rows.data());
-  return rows;
-}
-
 double distance(const Matrix& frames, int64_t row, const Matrix& centroids, int64_t centroid) {
   return squared_distance(frames.row(row).data(), centroids.row(centroid).data(), frames.columns());
 }
@@ -101,7 +80,7 @@ TEST_CASE("every pass labels as the definition asks, with bounds and without, on
   };
   for (const Job& job :
        {Job{700, 9, 5, 0}, Job{1700, 24, 48, 100}, Job{2500, 17, 90, 0}, Job{400, 1, 3, 7}}) {
-    Matrix frames = grouped_frames(job.rows, job.dim, 30, 1);
+    Matrix frames = frames_with_copies(job.rows, job.dim, 30, 1);
     for (int64_t i = 0; i < job.rows; ++i)
       for (int64_t j = 0; j < job.dim; ++j) frames(i, j) += job.offset;
     const GatheredFrames source = as_source(frames);
@@ -132,7 +111,7 @@ TEST_CASE("every pass labels as the definition asks, with bounds and without, on
 }
 
 TEST_CASE("centroids that jump, stay or coincide between passes mislead no bound", "[kmeans]") {
-  const Matrix frames = grouped_frames(1200, 12, 20, 5);
+  const Matrix frames = frames_with_copies(1200, 12, 20, 5);
   const GatheredFrames source = as_source(frames);
   const KmeansOptions options = native_job(false);
   Passes passes(source, options);
@@ -152,7 +131,7 @@ TEST_CASE("centroids that jump, stay or coincide between passes mislead no bound
 
 TEST_CASE("bounds hold", "[kmeans]") {
   const int64_t dim = 37, clusters = 50;
-  const Matrix frames = grouped_frames(NativeSearch::block_rows, dim, 25, 6);
+  const Matrix frames = frames_with_copies(NativeSearch::block_rows, dim, 25, 6);
   const Matrix centroids = random_matrix(clusters, dim, 12, -3, 4);
   for (const CpuPath path : supported_cpu_paths()) {
     CAPTURE(to_string(path));
@@ -195,7 +174,7 @@ TEST_CASE("bounds shift to the safe side and their least is found", "[kmeans]") 
 
 TEST_CASE("rows in another order, threads, shards and CPU paths give the same bytes", "[kmeans]") {
   const int64_t rows = 3000, dim = 11;
-  const Matrix frames = grouped_frames(rows, dim, 20, 7);
+  const Matrix frames = frames_with_copies(rows, dim, 20, 7);
   std::vector<int64_t> order(static_cast<size_t>(rows));
   std::iota(order.begin(), order.end(), int64_t{0});
   Random(8).shuffle(order);
@@ -222,7 +201,7 @@ TEST_CASE("rows in another order, threads, shards and CPU paths give the same by
 }
 
 TEST_CASE("sums over parts of the frames merge to those over all", "[kmeans]") {
-  const Matrix frames = grouped_frames(1000, 6, 10, 9);
+  const Matrix frames = frames_with_copies(1000, 6, 10, 9);
   const Matrix centroids = first_rows(frames, 20);
   const KmeansOptions options = native_job(false);
   Progress progress("test", "frames", 0);
