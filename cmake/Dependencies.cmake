@@ -24,6 +24,20 @@ if(RETORT_FAISS)
     INTERFACE_LINK_LIBRARIES "${OPENBLAS_LIBRARY};OpenMP::OpenMP_CXX")
 endif()
 
+if(RETORT_ONNX)
+  # Debian ships ONNX's schema, checker and shape inference without a CMake package; messages are protobuf's.
+  find_package(Protobuf REQUIRED)
+  find_library(ONNX_LIBRARY onnx REQUIRED)
+  find_library(ONNX_PROTO_LIBRARY onnx_proto REQUIRED)
+  find_path(ONNX_INCLUDE_DIR onnx/onnx_pb.h REQUIRED)
+  add_library(onnx::onnx SHARED IMPORTED)
+  set_target_properties(onnx::onnx PROPERTIES
+    IMPORTED_LOCATION ${ONNX_LIBRARY}
+    INTERFACE_INCLUDE_DIRECTORIES ${ONNX_INCLUDE_DIR}
+    INTERFACE_COMPILE_DEFINITIONS "ONNX_ML=1;ONNX_NAMESPACE=onnx"
+    INTERFACE_LINK_LIBRARIES "${ONNX_PROTO_LIBRARY};protobuf::libprotobuf")
+endif()
+
 if(RETORT_TORCH)
   find_package(LibTorch 2.6 REQUIRED)
   # Training in several processes: LibTorch has Gloo and NCCL within it, and includes their headers in its own.
