@@ -121,6 +121,15 @@ std::vector<Layer> all_layers(const ModelConfig& config) {
   return layers;
 }
 
+int blocks_for(const std::vector<Layer>& layers, const ModelConfig& config) {
+  int deepest = 0;
+  for (const Layer& layer : layers) {
+    if (layer.kind == Layer::Kind::final || layer.kind == Layer::Kind::head) return config.layers;
+    if (layer.kind == Layer::Kind::enc) deepest = std::max(deepest, layer.index);
+  }
+  return deepest;
+}
+
 int layer_dim(const Layer& layer, const ModelConfig& config) {
   if (layer.kind == Layer::Kind::conv) return config.conv.back().channels;
   if (layer.kind == Layer::Kind::proj || layer == Layer{Layer::Kind::enc, 0}) return config.block_input();

@@ -28,6 +28,9 @@ std::vector<Layer> parse_layers(const std::string& text, const ModelConfig& conf
 // All that the model has, in order of computation.
 std::vector<Layer> all_layers(const ModelConfig& config);
 
+// Blocks that have to run for the deepest of these layers.
+int blocks_for(const std::vector<Layer>& layers, const ModelConfig& config);
+
 // Values per frame of a layer.
 int layer_dim(const Layer& layer, const ModelConfig& config);
 // Samples from one of its frames to the next.

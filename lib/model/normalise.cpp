@@ -5,13 +5,6 @@
 #include "base/error.h"
 
 namespace retort {
-namespace {
-
-constexpr double variance_floor = 1e-5;     // PyTorch's layer_norm
-constexpr double hf_variance_floor = 1e-7;  // transformers
-
-}  // namespace
-
 bool is_wave_norm(const std::string& name) {
   return name == "none" || name == "zscore" || name == "zscore-hf";
 }
@@ -27,7 +20,7 @@ std::vector<float> normalise_waveform(std::vector<float> samples, const std::str
   double variance = 0;
   for (const float sample : samples) variance += (sample - mean) * (sample - mean);
   const double scale =
-      1 / std::sqrt(variance / count + (wave_norm == "zscore" ? variance_floor : hf_variance_floor));
+      1 / std::sqrt(variance / count + (wave_norm == "zscore" ? zscore_floor : zscore_hf_floor));
   for (float& sample : samples) sample = static_cast<float>((sample - mean) * scale);
   return samples;
 }

@@ -62,16 +62,6 @@ class Taps {
   std::vector<std::vector<Matrix>> outputs_;
 };
 
-// Blocks that have to run for the deepest layer asked for.
-int blocks_for(const ModelConfig& config, const std::vector<Layer>& layers) {
-  int deepest = 0;
-  for (const Layer& layer : layers) {
-    if (layer.kind == Layer::Kind::final || layer.kind == Layer::Kind::head) return config.layers;
-    if (layer.kind == Layer::Kind::enc) deepest = std::max(deepest, layer.index);
-  }
-  return deepest;
-}
-
 bool only_conv(const std::vector<Layer>& layers) {
   return std::all_of(layers.begin(), layers.end(),
                      [](const Layer& layer) { return layer.kind == Layer::Kind::conv; });
@@ -162,7 +152,7 @@ void NativeModel::Network::encode(const std::vector<int64_t>& frames, PackedRows
   PackedRows x(compute.memory, packing.rows(), config.block_input());
   project(packing, conv_rows.all(), x.all(), taps);
   conv_rows = {};
-  const int count = blocks_for(config, layers);
+  const int count = blocks_for(layers, config);
   if (lstm)
     run_lstm(packing, x.all(), count, taps);
   else

@@ -2,21 +2,14 @@
 
 #include <cmath>
 
+#include "model/relative_positions.h"
+#include "model/weight_norm.h"
+
 namespace retort {
 namespace {
 
 constexpr double batch_norm_eps = 1e-5;
 constexpr double stacked_norm_eps = 1e-5;  // in fairseq and transformers, whatever the config says
-
-// Weight normalisation with one length per tap: g[k] v[:,:,k] / |v[:,:,k]|; v is (out, in, kernel).
-std::vector<float> normalised(std::vector<float> v, const std::vector<float>& g) {
-  std::vector<double> squares(g.size());
-  for (size_t i = 0; i < v.size(); ++i)
-    squares[i % g.size()] += static_cast<double>(v[i]) * static_cast<double>(v[i]);
-  for (size_t i = 0; i < v.size(); ++i)
-    v[i] *= static_cast<float>(static_cast<double>(g[i % g.size()]) / std::sqrt(squares[i % g.size()]));
-  return v;
-}
 
 }  // namespace
 
@@ -29,7 +22,7 @@ PositionalConv::PositionalConv(const ModelConfig& config, WeightTable& weights, 
   switch (form_) {
     case PositionalForm::weight_norm:
       layers_.push_back(
-          layer(normalised(weights.take(name + ".conv.weight_v"), weights.take(name + ".conv.weight_g")),
+          layer(weight_normed(weights.take(name + ".conv.weight_v"), weights.take(name + ".conv.weight_g")),
                 weights.take(name + ".conv.bias"), precision));
       return;
     case PositionalForm::batch_norm: {
@@ -138,31 +131,12 @@ void PositionalConv::add_to(const Compute& compute, const Packing& packing, cons
 }
 
 RelativePositions::RelativePositions(const ModelConfig& config, WeightTable& weights)
-    : buckets_(config.relative_buckets),
-      heads_(config.heads),
-      farthest_(config.relative_distance),
-      table_(weights.take("encoder.layers.0.attention.rel_attn_embed.weight")) {}
-
-// T5's buckets, in both directions: half of them for keys after the query. A quarter of all are single
-// distances, the rest grow with the logarithm.
-int64_t RelativePositions::bucket(int64_t distance) const {
-  const int64_t half = buckets_ / 2;
-  const int64_t exact = half / 2;
-  const int64_t offset = distance > 0 ? half : 0;
-  const int64_t size = std::abs(distance);
-  if (size < exact) return offset + size;
-  // In f32 and in this order, as the reference rounds: a bucket more or less would be another bias.
-  const auto first_far = static_cast<float>(exact);
-  const float share = std::log(static_cast<float>(size) / first_far) /
-                      static_cast<float>(std::log(farthest_ / static_cast<double>(exact)));
-  const float far = share * static_cast<float>(half - exact) + first_far;
-  return offset + static_cast<int64_t>(std::min(far, static_cast<float>(half - 1)));
-}
+    : config_(config), table_(weights.take("encoder.layers.0.attention.rel_attn_embed.weight")) {}
 
 std::vector<std::vector<float>> RelativePositions::biases(int64_t frames) const {
-  std::vector<std::vector<float>> by_head(static_cast<size_t>(heads_));
+  std::vector<std::vector<float>> by_head(static_cast<size_t>(config_.heads));
   for (int64_t distance = 1 - frames; distance < frames; ++distance) {
-    const float* values = table_.data() + bucket(distance) * heads_;
+    const float* values = table_.data() + relative_bucket(config_, distance) * config_.heads;
     for (size_t head = 0; head < by_head.size(); ++head) by_head[head].push_back(values[head]);
   }
   return by_head;

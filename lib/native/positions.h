@@ -47,10 +47,7 @@ class RelativePositions {
   std::vector<std::vector<float>> biases(int64_t frames) const;
 
  private:
-  int64_t bucket(int64_t distance) const;
-
-  int64_t buckets_, heads_;
-  double farthest_;
+  ModelConfig config_;
   std::vector<float> table_;  // (buckets, heads)
 };
 
