@@ -36,8 +36,9 @@ endif()
 
 # retort_library(NAME DEPENDS lib...) compiles the sources of the current folder into libretort_NAME.a.
 # Sources named torch_*.cpp include LibTorch and share its precompiled header; a build without LibTorch leaves them out,
-# as one without FAISS leaves out faiss_*.cpp, and one without CUDA *.cu and torch_cuda_*.cpp. The others see which there
-# are as RETORT_WITH_TORCH and RETORT_WITH_FAISS; lib/kmeans also has RETORT_WITH_CUDA.
+# as one without FAISS leaves out faiss_*.cpp, one without ONNX onnx_*.cpp, and one without CUDA *.cu and torch_cuda_*.cpp. The
+# others see which there are as RETORT_WITH_TORCH and RETORT_WITH_FAISS; lib/kmeans also has RETORT_WITH_CUDA, lib/export
+# RETORT_WITH_ONNX.
 function(retort_library name)
   cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
@@ -45,6 +46,9 @@ function(retort_library name)
   file(GLOB faiss_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/faiss_*.cpp)
   file(GLOB cuda_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cu)
   list(REMOVE_ITEM sources ${torch_sources} ${faiss_sources} "")
+  if(NOT RETORT_ONNX)
+    list(FILTER sources EXCLUDE REGEX "/onnx_[^/]*$")
+  endif()
   if(RETORT_WITH_CUDA)
     list(APPEND sources ${cuda_sources})
   else()

@@ -11,6 +11,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "encoder/frame_encoder.h"
+#include "export/onnx_export.h"
 #include "model/checkpoint.h"
 #include "model/fairseq_writer.h"
 #include "model/model_folder.h"
@@ -145,11 +146,38 @@ std::string exported_wave_norm(const std::string& wave_norm, bool to_hf) {
   return wave_norm == "none" ? "none" : to_hf ? "zscore-hf" : "zscore";
 }
 
+void run_onnx_export(const ExportOptions& options) {
+#ifdef RETORT_WITH_ONNX
+  options.verify.empty() ? export_to_onnx(options) : verify_onnx(options);
+#else
+  fail_usage("--to {}: this build has no ONNX; configure it with -DRETORT_ONNX=ON", options.to);
+#endif
+}
+
+void refuse_onnx_options(const ExportOptions& options) {
+  const ExportOptions none;
+  const char* given = !options.layers.empty()       ? "--layers"
+                      : !options.codebook.empty()   ? "--codebook"
+                      : options.opset != none.opset ? "--opset"
+                      : options.lengths             ? "--lengths"
+                      : !options.license.empty()    ? "--license"
+                      : !options.audio.empty()      ? "--audio"
+                      : !options.verify.empty()     ? "--verify"
+                                                    : nullptr;
+  if (given != nullptr) fail_usage("{}: goes with --to onnx", given);
+}
+
 }  // namespace
 
 void run_export(const ExportOptions& options) {
+  if (options.to == "onnx") {
+    run_onnx_export(options);
+    return;
+  }
   if (options.to != "hf" && options.to != "fairseq")
-    fail_usage("--to {}: should be hf or fairseq", options.to);
+    fail_usage("--to {}: should be hf, fairseq or onnx", options.to);
+  refuse_onnx_options(options);
+  if (options.dtype == "int8") fail_usage("--dtype int8: goes with --to onnx");
   const bool to_hf = options.to == "hf";
   if (!to_hf && options.dtype != "f32")
     fail_usage("--dtype {}: fairseq's checkpoints are f32", options.dtype);

@@ -2,16 +2,26 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace retort {
 
 struct ExportOptions {
-  std::string to = "hf";      // the form: hf (Hugging Face transformers) or fairseq
+  std::string to = "hf";      // the form: hf (Hugging Face transformers), fairseq or onnx
   std::string model;          // model folder
   std::string output;         // folder to make; of fairseq: a file
-  std::string dtype = "f32";  // of the weights: f32 or, of hf, f16
+  std::string dtype = "f32";  // of the weights: f32; of hf also f16; of onnx a GraphPrecision
   int threads = 0;            // of the check of features; 0: all
-  bool overwrite = false;     // replace a model folder that is there
+  bool overwrite = false;     // replace an export that is there
+
+  // Of onnx.
+  std::string layers;              // outputs, comma-separated; "": the codebook's layer, else final
+  std::string codebook;            // folder; the output is labels of the layer; "": none
+  int opset = 17;                  // 13 to 17
+  bool lengths = false;            // an input that says where padding begins
+  std::string license;             // said in the metadata; "": nothing
+  std::vector<std::string> audio;  // corpus or files to check with; none: a sound made up for it
+  std::string verify;              // an export to check again, instead of making one
 };
 
 // Writes the model without the heads that training added, as config.json, preprocessor_config.json and

@@ -154,4 +154,14 @@ int64_t layer_frames(const Layer& layer, const ModelConfig& config, int64_t samp
   return layer.kind == Layer::Kind::head ? config.head_frames(frames) : frames;
 }
 
+int64_t least_samples(const std::vector<Layer>& layers, const ModelConfig& config) {
+  const auto is_missing = [&](int64_t samples) {
+    return std::any_of(layers.begin(), layers.end(),
+                       [&](const Layer& layer) { return layer_frames(layer, config, samples) == 0; });
+  };
+  int64_t samples = config.receptive_field();
+  while (is_missing(samples)) samples += config.stride();
+  return samples;
+}
+
 }  // namespace retort

@@ -35,6 +35,8 @@ int blocks_for(const std::vector<Layer>& layers, const ModelConfig& config);
 int layer_dim(const Layer& layer, const ModelConfig& config);
 // Samples from one of its frames to the next.
 int layer_hop(const Layer& layer, const ModelConfig& config);
+// The fewest samples of which each of these layers has a frame.
+int64_t least_samples(const std::vector<Layer>& layers, const ModelConfig& config);
 // Its frames for a waveform of `samples` samples.
 int64_t layer_frames(const Layer& layer, const ModelConfig& config, int64_t samples);
 

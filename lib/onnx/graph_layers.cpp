@@ -40,27 +40,11 @@ std::vector<Number> transposed(const std::vector<Number>& matrix, int64_t rows, 
   return turned;
 }
 
-// The unsigned levels of 8 bits for a range, and the one that is zero.
-struct Levels {
-  float scale;
-  uint8_t zero;
-};
-
-Levels levels_of(const ValueRange& range) {
-  const float least = std::min(range.least, 0.0f);  // zero has to be a level
-  const float scale = (std::max(range.most, 0.0f) - least) / 255;
-  return {scale, static_cast<uint8_t>(std::clamp(std::nearbyint(-least / scale), 0.0f, 255.0f))};
-}
-
 std::vector<Attribute> attributes_of(const GraphLayers::Conv& conv) {
   return {{"kernel_shape", std::vector<int64_t>{conv.shape.back()}},
           {"strides", std::vector<int64_t>{conv.stride}},
           {"pads", std::vector<int64_t>{conv.before, conv.after}},
           {"group", conv.groups}};
-}
-
-bool is_int8(GraphPrecision precision) {
-  return precision == GraphPrecision::int8 || precision == GraphPrecision::int8_static;
 }
 
 }  // namespace
@@ -73,17 +57,14 @@ std::string to_string(GraphPrecision precision) {
       return "f16";
     case GraphPrecision::int8:
       return "int8";
-    case GraphPrecision::int8_static:
-      return "int8-static";
   }
   return "";
 }
 
 GraphPrecision parse_graph_precision(const std::string& name) {
-  for (const GraphPrecision precision :
-       {GraphPrecision::f32, GraphPrecision::f16, GraphPrecision::int8, GraphPrecision::int8_static})
+  for (const GraphPrecision precision : {GraphPrecision::f32, GraphPrecision::f16, GraphPrecision::int8})
     if (name == to_string(precision)) return precision;
-  fail_usage("--dtype {}: should be f32, f16, int8 or int8-static", name);
+  fail_usage("--dtype {}: should be f32, f16 or int8", name);
 }
 
 const std::vector<float>& GraphLayers::tensor(const std::string& name) const {
@@ -99,7 +80,7 @@ Value GraphLayers::linear(const Value& x, const std::string& name, const std::ve
   const auto out = static_cast<int64_t>(bias.size());
   const int64_t in = static_cast<int64_t>(weight.size()) / out;
   Value y =
-      is_int8(precision_)
+      precision_ == GraphPrecision::int8
           ? linear_int8(x, name, weight, in, out)
           : graph_.op("MatMul", {x, graph_.weight(name + ".weight", {in, out}, transposed(weight, out, in))});
   y = graph_.op("Add", {y, graph_.weight(name + ".bias", {out}, bias)});
@@ -160,7 +141,7 @@ Value GraphLayers::gelu(const Value& x) {
 
 Value GraphLayers::kept_weight(const std::string& name, const std::vector<int64_t>& shape,
                                const std::vector<float>& values, int output_axes) {
-  if (!is_int8(precision_)) return graph_.weight(name, shape, values);
+  if (precision_ != GraphPrecision::int8) return graph_.weight(name, shape, values);
   const int64_t outputs =
       std::accumulate(shape.begin(), shape.begin() + output_axes, int64_t{1}, std::multiplies<>());
   std::vector<int64_t> flat = {outputs};
@@ -180,37 +161,6 @@ Value GraphLayers::conv(const Value& x, const Conv& conv) {
   if (!conv.bias.empty())
     inputs.push_back(graph_.weight(conv.name + ".bias", {conv.shape.front()}, conv.bias));
   return graph_.op("Conv", inputs, attributes_of(conv));
-}
-
-// Steps of the sums are those of the inputs times the weights'; a bias has the same.
-Value GraphLayers::sum_bias(const Conv& conv, float input_scale) {
-  const QuantisedColumns quantised = quantise_outputs(conv.weight, conv.shape.front());
-  std::vector<float> scales;
-  std::vector<int32_t> levels;
-  for (size_t c = 0; c < conv.bias.size(); ++c) {
-    scales.push_back(input_scale * quantised.scales[c]);
-    levels.push_back(static_cast<int32_t>(std::nearbyint(conv.bias[c] / scales.back())));
-  }
-  return graph_.op("DequantizeLinear",
-                   {graph_.weight_i32(conv.name + ".bias.int32", {conv.shape.front()}, levels),
-                    graph_.weight_f32(conv.name + ".bias.scale", {conv.shape.front()}, scales),
-                    graph_.weight_i32(conv.name + ".bias.zero", {conv.shape.front()},
-                                      std::vector<int32_t>(levels.size()))},
-                   {{"axis", int64_t{0}}});
-}
-
-Value GraphLayers::conv_in_range(const Value& x, const Conv& conv, const ConvRange& range) {
-  const Value levels = through_8_bits(x, conv.name + ".in", range.in);
-  std::vector<Value> inputs = {levels, kept_weight(conv.name + ".weight", conv.shape, conv.weight)};
-  if (!conv.bias.empty()) inputs.push_back(sum_bias(conv, levels_of(range.in).scale));
-  return through_8_bits(graph_.op("Conv", inputs, attributes_of(conv)), conv.name + ".out", range.out);
-}
-
-Value GraphLayers::through_8_bits(const Value& x, const std::string& name, const ValueRange& range) {
-  const Levels levels = levels_of(range);
-  const Value scale = graph_.weight_f32(name + ".scale", {}, {levels.scale});
-  const Value zero = graph_.weight_u8(name + ".zero", {}, {levels.zero});
-  return graph_.op("DequantizeLinear", {graph_.op("QuantizeLinear", {x, scale, zero}), scale, zero});
 }
 
 }  // namespace retort

@@ -52,15 +52,10 @@ class GraphLayers {
     int64_t stride = 1, groups = 1, before = 0, after = 0;
   };
   Value conv(const Value& x, const Conv& conv);
-  // The same in 8 bits, with ranges known beforehand: (N, out, T) in f32.
-  Value conv_in_range(const Value& x, const Conv& conv, const ConvRange& range);
 
  private:
   Value linear_int8(const Value& x, const std::string& name, const std::vector<float>& weight, int64_t in,
                     int64_t out);
-  // To 8 bits and back, which runtimes take as leave to compute with those.
-  Value through_8_bits(const Value& x, const std::string& name, const ValueRange& range);
-  Value sum_bias(const Conv& conv, float input_scale);
 
   GraphBuilder& graph_;
   const ModelWeights& model_;

@@ -4,93 +4,15 @@
 
 #include <catch2/catch.hpp>
 #include <cmath>
-#include <filesystem>
 #include <map>
 
-#include "audio/waveform.h"
 #include "base/error.h"
 #include "base/random.h"
-#include "model/checkpoint.h"
-#include "model/normalise.h"
-#include "store/safetensors.h"
+#include "parity_fixtures.h"
 
 using namespace retort;
-namespace fs = std::filesystem;
 
 namespace {
-
-using Waveforms = std::vector<std::vector<float>>;
-
-struct Variant {
-  fs::path folder;
-  Json about;
-
-  ModelSource open() const {
-    const auto checkpoint = about.at("checkpoint").get<std::string>();
-    if (checkpoint == ".") return open_model(folder);
-    return open_checkpoint(folder / checkpoint, about.contains("config")
-                                                    ? folder / about.at("config").get<std::string>()
-                                                    : fs::path());
-  }
-  fs::path expected() const { return folder / about.value("expected", "expected.safetensors"); }
-  std::vector<Layer> layers(const ModelConfig& config) const {
-    std::vector<Layer> layers;
-    for (const Json& name : about.at("layers"))
-      layers.push_back(parse_layer(name.get<std::string>(), config));
-    return layers;
-  }
-};
-
-std::vector<Variant> all_variants() {
-  std::vector<Variant> variants;
-  for (const auto& entry : fs::directory_iterator(fs::path(RETORT_FIXTURES) / "parity"))
-    if (fs::exists(entry.path() / "variant.json"))
-      variants.push_back({entry.path(), read_json(entry.path() / "variant.json")});
-  return variants;
-}
-
-Variant variant(const std::string& name) {
-  const fs::path folder = fs::path(RETORT_FIXTURES) / "parity" / name;
-  return {folder, read_json(folder / "variant.json")};
-}
-
-const std::vector<std::string> clips = {"a400", "b719", "c5000", "d7761"};
-
-Waveforms read_clips(const std::string& wave_norm) {
-  Waveforms waveforms;
-  for (const std::string& clip : clips) {
-    AudioSegment segment;
-    segment.path = fs::path(RETORT_FIXTURES) / "parity" / "clips" / (clip + ".wav");
-    waveforms.push_back(normalise_waveform(load_waveform(segment), wave_norm));
-  }
-  return waveforms;
-}
-
-// The largest difference of a layer over all clips, over its RMS.
-double difference(const SafetensorsFile& expected, const std::string& layer,
-                  const std::vector<std::vector<Matrix>>& ours, size_t index) {
-  double largest = 0;
-  double squares = 0;
-  size_t count = 0;
-  for (size_t clip = 0; clip < clips.size(); ++clip) {
-    const std::string name = clips[clip] + "/" + layer;
-    const auto found = expected.tensors().find(name);
-    if (found == expected.tensors().end()) continue;  // a frame too short for the layer
-    const std::vector<float> theirs = found->second.to_f32(name);
-    const Matrix& mine = ours[clip][index];
-    REQUIRE(std::vector<int64_t>{mine.rows(), mine.columns()} == found->second.shape);
-    for (size_t i = 0; i < theirs.size(); ++i) {
-      const auto value = static_cast<double>(theirs[i]);
-      const double distance = std::abs(static_cast<double>(mine.values()[i]) - value);
-      REQUIRE(std::isfinite(distance));
-      largest = std::max(largest, distance);
-      squares += value * value;
-    }
-    count += theirs.size();
-  }
-  REQUIRE(count > 0);
-  return largest / std::sqrt(squares / static_cast<double>(count));
-}
 
 std::vector<Precision> precisions_of(CpuPath path) {
   std::vector<Precision> precisions{Precision::f32, Precision::int8};

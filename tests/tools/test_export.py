@@ -77,10 +77,10 @@ class ExportTest(ToolTest):
 
     def test_wrong_use(self):
         self.student()
-        for form in ("onnx", "kaldi"):
-            self.fails(2, "hf", "retort-export", "--to", form, "student", "-o", "out")
+        self.fails(2, "hf", "retort-export", "--to", "kaldi", "student", "-o", "out")
+        self.fails(2, "--codebook: goes with --to onnx", "retort-export", "student", "-o", "out", "--codebook", "km")
+        self.fails(2, "--opset: goes with --to onnx", "retort-export", "student", "-o", "out", "--opset", "16")
         self.fails(2, "--dtype", "retort-export", "student", "-o", "out", "--dtype", "int8")
-        self.fails(2, "--layer", "retort-export", "student", "-o", "out", "--layer", "enc1")
         self.fails(2, "MODEL", "retort-export", "-o", "out")
         self.leaves_nothing("out")
 
