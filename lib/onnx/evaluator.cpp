@@ -111,6 +111,7 @@ void OnnxModel::read_weights(const std::filesystem::path& folder) {
 void OnnxModel::check_node(const onnx::NodeProto& node) const {
   const auto found = onnx_operators().find(node.op_type());
   if (!is_onnx(node.domain()) || found == onnx_operators().end()) fail("this operator is not known here");
+  if (node.output_size() == 0) fail("it makes nothing");
   for (const auto& attribute : node.attribute())
     if (!found->second.attributes.contains(attribute.name()))
       fail("attribute {} is not known here", one_line(attribute.name()));

@@ -41,9 +41,9 @@ class OnnxModel {
   const std::vector<OnnxPort>& outputs() const { return outputs_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
-  // Values of these names, outputs of the graph or of any node; all outputs of the graph where none are
-  // named. Only what they need is computed, and a value is freed when nobody reads it any more. From one
-  // thread at a time: what nodes make of weights stays.
+  // Values of these names, outputs of the graph or of any node that reads inputs; all outputs of the graph
+  // where none are named. Only what they need is computed, and a value is freed when nobody reads it any
+  // more. From one thread at a time: what nodes make of weights stays.
   Tensors run(const Tensors& inputs, const std::vector<std::string>& outputs = {});
 
  private:

@@ -26,7 +26,7 @@ OnnxType parse_onnx_type(int data_type);
 
 // "(2, 16000)".
 std::string to_string(const OnnxShape& shape);
-// Values in a tensor of this shape; an Error where a size is negative or they are too many to count.
+// Values in a tensor of this shape; an Error where a size is negative or they are too many.
 int64_t value_count(const OnnxShape& shape);
 
 template <class T>

@@ -87,6 +87,7 @@ struct Mean {
   }
   template <class T>
   T operator()(const T* begin, const T* end) const {
+    if (begin == end) fail("whole numbers have no mean where there are none");
     return static_cast<T>(static_cast<int64_t>(Sum()(begin, end)) / (end - begin));
   }
 };
@@ -177,6 +178,7 @@ OnnxOutputs cumulative_sum(OperatorCall& call) {
 OnnxOutputs softmax(OperatorCall& call) {
   const int64_t last = call.input(0).axes() - 1;
   const int64_t axis = axis_of(call.integer("axis", -1), last + 1);
+  if (call.input(0).size() == 0) return call.take(0);
   std::vector<int64_t> swapped;
   for (int64_t i = 0; i <= last; ++i) swapped.push_back(i == axis ? last : i == last ? axis : i);
   OnnxTensor x = axis == last ? call.take(0) : transposed(call.compute(), call.input(0), swapped);
@@ -195,6 +197,7 @@ OnnxOutputs layer_normalization(OperatorCall& call) {
   const int64_t axis = axis_of(call.integer("axis", -1), x.axes());
   LayerNorm norm;
   norm.width = sizes_between(x.shape, axis, x.axes());
+  if (x.size() == 0) return x;
   norm.eps = call.real("epsilon", 1e-5f);
   norm.weight = call.input(1).as<float>().data();
   if (call.has(2)) norm.bias = call.input(2).as<float>().data();
