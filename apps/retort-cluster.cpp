@@ -61,6 +61,8 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(int64_t{0}, int64_t{65536}));
   tool.option("--alignments", options.alignments,
               "CTM file of phones: the report says how well the clusters tell them apart (PNMI)");
+  tool.option("--labels", options.labels,
+              "Where the labels of all input frames go too, as retort-label's output; empty: nowhere");
   tool.option("--gpu-memory", gpu_memory,
               "With engine cuda: take at most this much of the GPU's memory; 0: what is free");
   tool.option("--step", options.step,

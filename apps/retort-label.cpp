@@ -13,7 +13,7 @@ int main(int argc, char** argv) {
               "Frame store, .npy or rspecifier (ark:, scp:); with --model a corpus file or audio files")
       ->required();
   tool.option("--codebook", options.codebook, "Codebook folder (retort-cluster)")->required();
-  tool.option("-o,--output", options.output,
+  tool.option("-o,--output", options.output.path,
               "Label store, wspecifier (ark:, scp:, ark,scp:), FILE.km, FILE.txt, or - for text on standard "
               "output")
       ->required();
@@ -23,11 +23,11 @@ int main(int argc, char** argv) {
   bind_encoder(tool, options.encoder);
   tool.option("--engine", options.engine, "auto, native or torch")
       ->check(CLI::IsMember({"auto", "native", "torch"}));
-  tool.flag("--dedup", options.dedup, "Write runs of the same label once");
+  tool.flag("--dedup", options.output.dedup, "Write runs of the same label once");
   tool.shard(options.shard);
   tool.max_bad(options.max_bad);
   tool.device(options.encoder.device);
   tool.threads(options.encoder.threads);
-  tool.overwrite(options.overwrite);
+  tool.overwrite(options.output.overwrite);
   return tool.run(argc, argv, [&options] { run_label(options); });
 }

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "cluster/cluster_job.h"
+#include "cluster/cluster_labels.h"
 #include "cluster/cluster_steps.h"
 #include "cluster/phone_score.h"
 #include "corpus/corpus.h"
@@ -113,6 +114,14 @@ void check_subspaces(const ClusterOptions& options) {
   if (!options.alignments.empty()) fail_usage("--subspaces: makes no units that --alignments could score");
 }
 
+// The codebook's report: of the one that is there, or of one that `make` makes.
+template <class Make>
+Json make_once(const ClusterOptions& options, const Json& job, const Make& make) {
+  if (is_done(options, job)) return report_on_disk(options.output);
+  refuse_labels_before_codebook(options);
+  return make();
+}
+
 // A table can be read once from its beginning to its end, so all of its frames are held.
 Json cluster_table(const ClusterOptions& options) {
   const std::string& rspecifier = options.inputs.front();
@@ -122,17 +131,21 @@ Json cluster_table(const ClusterOptions& options) {
   if (table.kind() != StoreKind::features) fail("{}: holds labels, features were expected", rspecifier);
   if (table.dim() == 0) fail("{}: holds no frames", rspecifier);
   GatheredFrames frames(table.dim());
+  std::vector<StoredUtterance> utterances;
   Hasher hasher;
   while (const std::optional<TableUtterance> utterance = table.next()) {
     hasher.add(fmt::format("{}\n{}\n", utterance->id, utterance->frames.rows()));
     hasher.add(utterance->frames.data(), utterance->frames.values().size_bytes());
+    utterances.push_back({utterance->id, frames.frames(), utterance->frames.rows(), 0, ""});
     frames.add(utterance->id, utterance->frames);
   }
   log_info("cluster", "{} frames of {} values read from {}", frames.frames(), frames.dim(), rspecifier);
   Input input{{}, hasher.hex()};
   input.origin.hop = 0;
   const Json job = job_of(options, input);
-  return is_done(options, job) ? report_on_disk(options.output) : make_codebook(options, frames, input, job);
+  const Json report = make_once(options, job, [&] { return make_codebook(options, frames, input, job); });
+  label_source(options, input.origin, frames, utterances);
+  return report;
 }
 
 Json cluster_store(ClusterOptions options) {
@@ -148,12 +161,15 @@ Json cluster_store(ClusterOptions options) {
   const StoreFrames source(store, options.kmeans.memory > 0);
   const Input input{store.info().origin, array ? store.hash() : ""};
   const Json job = job_of(options, input);
-  if (is_done(options, job)) return processes.leads() ? report_on_disk(options.output) : Json();
-  require_agreement(processes, job);
-  if (!options.step.empty()) return run_cluster_step(options, source, input, job);
-  AudioLengths utterances;
-  for (const StoredUtterance& one : store.utterances()) utterances.emplace_back(one.id, one.samples);
-  return make_codebook(options, source, input, job, read_phones(options, input, utterances), processes);
+  const Json report = make_once(options, job, [&] {
+    require_agreement(processes, job);
+    if (!options.step.empty()) return run_cluster_step(options, source, input, job);
+    AudioLengths lengths;
+    for (const StoredUtterance& one : store.utterances()) lengths.emplace_back(one.id, one.samples);
+    return make_codebook(options, source, input, job, read_phones(options, input, lengths), processes);
+  });
+  label_source(options, input.origin, source, store.utterances());
+  return processes.leads() ? report : Json();
 }
 
 // No fewer than there will be.
@@ -161,6 +177,66 @@ int64_t expected_frames(const Corpus& corpus, int hop) {
   int64_t frames = 0;
   for (const Utterance& utterance : corpus.utterances()) frames += utterance.model_samples() / hop + 1;
   return frames;
+}
+
+// Audio that is to be clustered, and what makes frames of it.
+struct AudioInput {
+  const Corpus& corpus;
+  FrameEncoder& encoder;
+  Input input;
+  Json job;
+
+  int64_t dim() const { return encoder.outputs().front().dim; }
+};
+
+// What one pass over the audio has seen besides the frames.
+struct Encoded {
+  std::vector<StoredUtterance> utterances;  // `start` counts frames
+  Json bad;                                 // skipped utterances by reason
+};
+
+// Encodes the corpus into `frames`, which gathers them or draws a sample.
+template <class Frames>
+Encoded encode_into(Frames& frames, const ClusterOptions& options, const AudioInput& audio) {
+  Encoded encoded;
+  BadItems bad("cluster", options.max_bad);
+  int64_t start = 0;
+  for_each_encoded(audio.corpus, {0, audio.corpus.size()}, audio.encoder, options.kmeans.threads, "encode",
+                   bad, [&](const EncodedUtterance& utterance) {
+                     const std::string& id = utterance.utterance->id;
+                     const Matrix& rows = utterance.outputs.front();
+                     frames.add(id, rows);
+                     encoded.utterances.push_back({id, start, rows.rows(), utterance.samples, ""});
+                     start += rows.rows();
+                   });
+  bad.judge(audio.corpus.size());
+  encoded.bad = bad.reasons();
+  return encoded;
+}
+
+std::optional<PhoneScore> read_phones_of(const ClusterOptions& options, const AudioInput& audio) {
+  AudioLengths lengths;
+  for (const Utterance& one : audio.corpus.utterances()) lengths.emplace_back(one.id, one.model_samples());
+  return read_phones(options, audio.input, lengths);
+}
+
+// All frames are held, so that their labels need no second encoding.
+Json cluster_held_audio(const ClusterOptions& options, const AudioInput& audio, int64_t expected) {
+  const std::optional<PhoneScore> phones = read_phones_of(options, audio);
+  GatheredFrames frames(audio.dim(), expected);
+  const Encoded encoded = encode_into(frames, options, audio);
+  Json report = make_codebook(options, frames, audio.input, audio.job, phones);
+  label_source(options, audio.input.origin, frames, encoded.utterances, encoded.bad);
+  return report;
+}
+
+Json cluster_sampled_audio(const ClusterOptions& options, const AudioInput& audio, int64_t wanted) {
+  const std::optional<PhoneScore> phones = read_phones_of(options, audio);
+  ReservoirFrames sample(audio.dim(), wanted, options.kmeans.seed);
+  encode_into(sample, options, audio);
+  sample.finish();
+  log_info("cluster", "training on {} of {} frames", sample.frames(), sample.frames_seen());
+  return make_codebook(options, sample, audio.input, audio.job, phones);
 }
 
 Json cluster_audio(const ClusterOptions& options) {
@@ -172,38 +248,24 @@ Json cluster_audio(const ClusterOptions& options) {
   const std::unique_ptr<FrameEncoder> encoder = make_frame_encoder(encoder_options);
   if (encoder->outputs().size() != 1)
     fail_usage("--layer {}: one layer makes one codebook", options.encoder.layers);
-  Input input{encoder->origin(0), ""};
-  input.origin.corpus = corpus.hash();
-  const Json job = job_of(options, input);
-  if (is_done(options, job)) return report_on_disk(options.output);
-  AudioLengths utterances;
-  for (const Utterance& one : corpus.utterances()) utterances.emplace_back(one.id, one.model_samples());
-  const std::optional<PhoneScore> phones = read_phones(options, input, utterances);
+  AudioInput audio{corpus, *encoder, {encoder->origin(0), ""}, {}};
+  audio.input.origin.corpus = corpus.hash();
+  audio.job = job_of(options, audio.input);
 
-  const int64_t dim = encoder->outputs().front().dim;
-  if (options.subspaces > 0) check_product_options(options.kmeans, options.subspaces, dim);
-  const int64_t expected = expected_frames(corpus, input.origin.hop);
-  const int64_t wanted = training_frames(expected, options.kmeans);
-  KmeansOptions resolved = options.kmeans;
-  resolved.engine = resolve_kmeans_engine(resolved.engine, resolved.device);
-  require_memory_for(wanted, dim, resolved);
-  const auto encode = [&](auto& frames) {
-    BadItems bad("cluster", options.max_bad);
-    for_each_encoded(
-        corpus, {0, corpus.size()}, *encoder, encoder_options.threads, "encode", bad,
-        [&](EncodedUtterance utterance) { frames.add(utterance.utterance->id, utterance.outputs.front()); });
-    bad.judge(corpus.size());
-  };
-  if (wanted == expected) {
-    GatheredFrames frames(dim, expected);
-    encode(frames);
-    return make_codebook(options, frames, input, job, phones);
-  }
-  ReservoirFrames sample(dim, wanted, options.kmeans.seed);
-  encode(sample);
-  sample.finish();
-  log_info("cluster", "training on {} of {} frames", sample.frames(), sample.frames_seen());
-  return make_codebook(options, sample, input, job, phones);
+  bool labelled = false;
+  Json report = make_once(options, audio.job, [&] {
+    if (options.subspaces > 0) check_product_options(options.kmeans, options.subspaces, audio.dim());
+    const int64_t expected = expected_frames(corpus, audio.input.origin.hop);
+    const int64_t wanted = training_frames(expected, options.kmeans);
+    KmeansOptions resolved = options.kmeans;
+    resolved.engine = resolve_kmeans_engine(resolved.engine, resolved.device);
+    require_memory_for(wanted, audio.dim(), resolved);
+    labelled = wanted == expected;
+    return labelled ? cluster_held_audio(options, audio, expected)
+                    : cluster_sampled_audio(options, audio, wanted);
+  });
+  if (!labelled) label_corpus(options, audio.input.origin, corpus, *encoder);
+  return report;
 }
 
 }  // namespace
@@ -213,6 +275,7 @@ Json run_cluster(const ClusterOptions& options) {
     fail_usage("normalise {}: should be none, l2 or meanvar", options.normalise);
   check_step_options(options);
   check_subspaces(options);
+  check_label_options(options);
   check_kmeans_options(kmeans_options(options));
   return options.encoder.model.empty() ? cluster_store(options) : cluster_audio(options);
 }

@@ -17,6 +17,7 @@ struct ClusterOptions {
   int64_t subspaces = 0;           // of a product codebook (store/product_codebook.h); 0: an ordinary one
   std::string alignments;          // CTM file of phones to score the clusters by; "": none
   std::string output;              // codebook folder
+  std::string labels;              // where the labels of all input frames go, as LabelOutput; "": nowhere
   std::string step;                // "": the whole job; else one step of it, update or assign
   std::string shard = "0/1";       // of the frames, for step assign
   double max_bad = 0.001;          // from audio: share of bad utterances above which the job fails

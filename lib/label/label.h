@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "encoder/frame_encoder.h"
+#include "labels/frame_labeller.h"
 
 namespace retort {
 
@@ -13,11 +14,9 @@ struct LabelOptions {
   std::vector<std::string> inputs;  // frame store, .npy or rspecifier; with encoder.model corpus or audio
   EncoderOptions encoder;           // model "": the input is features; the layer is the codebook's
   std::string engine = "auto";      // as KmeansOptions
-  std::string output;               // label store; wspecifier; "-", FILE.km or FILE.txt: text
+  LabelOutput output;
   std::string shard = "0/1";
-  bool dedup = false;      // write runs of the same label once
   double max_bad = 0.001;  // from audio: share of bad utterances above which the job fails
-  bool overwrite = false;
 };
 
 void run_label(const LabelOptions& options);

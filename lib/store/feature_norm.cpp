@@ -34,12 +34,6 @@ void FeatureNorm::apply(float* rows, int64_t count, int64_t dim) const {
   }
 }
 
-Matrix FeatureNorm::applied(const Matrix& frames) const {
-  Matrix result = frames;
-  apply(result.data(), result.rows(), result.columns());
-  return result;
-}
-
 Json FeatureNorm::to_json() const {
   Json json = {{"kind", kind}};
   if (kind == "meanvar") json.update({{"mean", mean}, {"scale", scale}});

@@ -1,9 +1,12 @@
-#include "label/label_sink.h"
+#include "labels/label_sink.h"
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <iostream>
 #include <optional>
+#include <vector>
 
 #include "base/files.h"
 #include "store/kaldi_table.h"
@@ -61,10 +64,37 @@ class TextSink : public LabelSink {
   std::optional<AtomicFile> file_;
 };
 
+// The files and streams that a table is written to.
+std::vector<Wxfilename> parts_of(const Wspecifier& table) {
+  std::vector<Wxfilename> parts;
+  if (table.archive) parts.push_back(parse_wxfilename(table.archive_wxfilename));
+  if (table.archive && table.script) parts.push_back(parse_wxfilename(table.script_wxfilename));
+  return parts;
+}
+
+template <class Is>
+bool any_part_of(const std::string& table, const Is& is) {
+  const std::vector<Wxfilename> parts = parts_of(parse_wspecifier(table));
+  return std::any_of(parts.begin(), parts.end(), is);
+}
+
 }  // namespace
 
 bool is_text_output(const std::string& output) {
   return output == "-" || output.ends_with(".km") || output.ends_with(".txt");
+}
+
+bool is_standard_output(const std::string& output) {
+  if (!is_table(output)) return output == "-";
+  return any_part_of(output, [](const Wxfilename& part) { return part.kind == StreamKind::standard; });
+}
+
+bool are_labels_there(const std::string& output) {
+  if (is_table(output))
+    return any_part_of(output, [](const Wxfilename& part) {
+      return part.kind == StreamKind::file && std::filesystem::is_regular_file(part.name);
+    });
+  return is_text_output(output) ? std::filesystem::exists(output) : is_frame_store(output);
 }
 
 std::unique_ptr<LabelSink> make_text_sink(const std::string& output, bool overwrite) {

@@ -23,6 +23,12 @@ class LabelSink {
 // labels).
 bool is_text_output(const std::string& output);
 
+// True where `output` is written to standard output: text, or a table like "ark,t:-".
+bool is_standard_output(const std::string& output);
+
+// True where `output` holds labels, or whatever else a new one would replace.
+bool are_labels_there(const std::string& output);
+
 std::unique_ptr<LabelSink> make_text_sink(const std::string& output, bool overwrite);
 std::unique_ptr<LabelSink> make_table_sink(const Wspecifier& specifier, bool overwrite);
 std::unique_ptr<LabelSink> make_store_sink(const std::string& output, const StoreInfo& info,

@@ -1,0 +1,57 @@
+// Frames to the numbers of their nearest centroids, and these to where they were asked for.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kmeans/kmeans.h"
+#include "labels/label_sink.h"
+#include "store/codebook.h"
+
+namespace retort {
+
+struct LabelOutput {
+  std::string path;        // label store; wspecifier; "-", FILE.km or FILE.txt: text
+  bool dedup = false;      // write runs of the same label once
+  bool overwrite = false;  // replace what is there
+};
+
+// What finds nearest centroids, as KmeansOptions says; no label depends on it.
+struct SearchOptions {
+  std::string engine = "auto";
+  std::string device = "cpu";
+  int threads = 0;
+};
+
+// Labels utterances one after the other.
+class FrameLabeller {
+ public:
+  FrameLabeller(Codebook codebook, LabelOutput output, const SearchOptions& search);
+
+  int64_t dim() const { return codebook_.dim(); }
+
+  // Opens the output for frames of this origin; false where its part is there already. Throws where the
+  // frames are not those that the codebook was made from, or the output is of another job.
+  bool begin(const FrameOrigin& origin, int64_t dim, const Shard& shard);
+
+  // An utterance's frames (frames, dim), from `samples` samples at 16 kHz. A frame that is not finite is an
+  // Error that names it.
+  void add(const std::string& id, int64_t samples, const Matrix& frames);
+  // The same of rows of a source, which are read a block at a time.
+  void add(const StoredUtterance& utterance, const FrameSource& source);
+
+  // Nothing is visible before. `bad` counts skipped utterances by reason.
+  void commit(const Json& bad);
+
+ private:
+  void assign(const std::string& id, int64_t first_frame, Matrix frames, int32_t* labels);
+  void write(const std::string& id, int64_t samples, std::vector<int32_t> labels);
+
+  Codebook codebook_;
+  LabelOutput output_;
+  std::unique_ptr<Assigner> assigner_;
+  std::unique_ptr<LabelSink> sink_;
+};
+
+}  // namespace retort
