@@ -2,6 +2,7 @@
 #include "common/encoder_flags.h"
 #include "common/tool.h"
 #include "common/torch_engines.h"
+#include "common/unit_flags.h"
 #include "label/label.h"
 
 int main(int argc, char** argv) {
@@ -14,8 +15,8 @@ int main(int argc, char** argv) {
       ->required();
   tool.option("--codebook", options.codebook, "Codebook folder (retort-cluster)")->required();
   tool.option("-o,--output", options.output.path,
-              "Label store, wspecifier (ark:, scp:, ark,scp:), FILE.km, FILE.txt, or - for text on standard "
-              "output")
+              "Label store, wspecifier (ark:, scp:, ark,scp:), FILE.npy (and FILE.len), FILE.km, FILE.txt, "
+              "FILE.jsonl, FILE.ctm, or - for text and jsonl:- for JSONL on standard output")
       ->required();
   tool.option("--model", options.encoder.model,
               "Model folder or checkpoint, mfcc or fbank: label straight from audio");
@@ -23,7 +24,7 @@ int main(int argc, char** argv) {
   bind_encoder(tool, options.encoder);
   tool.option("--engine", options.engine, "auto, native or torch")
       ->check(CLI::IsMember({"auto", "native", "torch"}));
-  tool.flag("--dedup", options.output.dedup, "Write runs of the same label once");
+  bind_unit_form(tool, options.output.form);
   tool.shard(options.shard);
   tool.max_bad(options.max_bad);
   tool.device(options.encoder.device);

@@ -116,9 +116,9 @@ void check_subspaces(const ClusterOptions& options) {
 
 // The codebook's report: of the one that is there, or of one that `make` makes.
 template <class Make>
-Json make_once(const ClusterOptions& options, const Json& job, const Make& make) {
+Json make_once(const ClusterOptions& options, const Input& input, const Json& job, const Make& make) {
   if (is_done(options, job)) return report_on_disk(options.output);
-  refuse_labels_before_codebook(options);
+  refuse_labels_before_codebook(options, input.origin);
   return make();
 }
 
@@ -143,7 +143,8 @@ Json cluster_table(const ClusterOptions& options) {
   Input input{{}, hasher.hex()};
   input.origin.hop = 0;
   const Json job = job_of(options, input);
-  const Json report = make_once(options, job, [&] { return make_codebook(options, frames, input, job); });
+  const Json report =
+      make_once(options, input, job, [&] { return make_codebook(options, frames, input, job); });
   label_source(options, input.origin, frames, utterances);
   return report;
 }
@@ -161,7 +162,7 @@ Json cluster_store(ClusterOptions options) {
   const StoreFrames source(store, options.kmeans.memory > 0);
   const Input input{store.info().origin, array ? store.hash() : ""};
   const Json job = job_of(options, input);
-  const Json report = make_once(options, job, [&] {
+  const Json report = make_once(options, input, job, [&] {
     require_agreement(processes, job);
     if (!options.step.empty()) return run_cluster_step(options, source, input, job);
     AudioLengths lengths;
@@ -253,7 +254,7 @@ Json cluster_audio(const ClusterOptions& options) {
   audio.job = job_of(options, audio.input);
 
   bool labelled = false;
-  Json report = make_once(options, audio.job, [&] {
+  Json report = make_once(options, audio.input, audio.job, [&] {
     if (options.subspaces > 0) check_product_options(options.kmeans, options.subspaces, audio.dim());
     const int64_t expected = expected_frames(corpus, audio.input.origin.hop);
     const int64_t wanted = training_frames(expected, options.kmeans);

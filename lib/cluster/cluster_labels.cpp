@@ -14,7 +14,7 @@ namespace {
 std::optional<FrameLabeller> begin_labels(const ClusterOptions& options, const FrameOrigin& origin) {
   if (options.labels.empty()) return {};
   std::optional<FrameLabeller> labeller(
-      std::in_place, read_codebook(options.output), LabelOutput{options.labels, false, options.overwrite},
+      std::in_place, read_codebook(options.output), LabelOutput{options.labels, {}, options.overwrite},
       SearchOptions{options.kmeans.engine, options.kmeans.device, options.kmeans.threads});
   if (!labeller->begin(origin, labeller->dim(), Shard{})) return {};
   return labeller;
@@ -36,9 +36,10 @@ void check_label_options(const ClusterOptions& options) {
     fail_usage("--labels {}: is the folder of the codebook; name another", options.labels);
 }
 
-void refuse_labels_before_codebook(const ClusterOptions& options) {
-  if (options.labels.empty() || options.overwrite) return;
-  if (are_labels_there(options.labels))
+void refuse_labels_before_codebook(const ClusterOptions& options, const FrameOrigin& origin) {
+  if (options.labels.empty()) return;
+  require_times(options.labels, {}, origin.hop);
+  if (!options.overwrite && are_units_there(options.labels))
     fail("{}: exists, but the codebook {} does not; name other labels or give --overwrite", options.labels,
          options.output);
 }

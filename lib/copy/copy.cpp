@@ -3,13 +3,15 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <functional>
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <unordered_map>
+#include <unordered_set>
+#include <utility>
 
 #include "audio/command_audio.h"
 #include "base/files.h"
@@ -17,13 +19,14 @@
 #include "corpus/corpus.h"
 #include "store/frame_store.h"
 #include "store/kaldi_table.h"
-#include "store/npy.h"
+#include "store/npy_pair.h"
 #include "store/product_codebook.h"
+#include "units/unit_sink.h"
 
 namespace retort {
 namespace {
 
-// One utterance on its way: frames, or labels where the input holds labels.
+// One utterance on its way: frames, or labels of frames where the input holds labels.
 struct Item {
   std::string id;
   int64_t samples = 0;
@@ -42,25 +45,6 @@ bool ends_in(const std::string& name, const char* extension) {
 
 bool is_labels(const StoreInfo& info) {
   return info.kind == StoreKind::labels;
-}
-
-std::vector<int32_t> parse_labels(const std::string& line, const std::string& where) {
-  std::vector<int32_t> labels;
-  const char* at = line.data();
-  const char* const end = at + line.size();
-  while (at < end) {
-    if (*at == ' ') {
-      ++at;
-      continue;
-    }
-    int32_t label = 0;
-    const auto [next, error] = std::from_chars(at, end, label);
-    if (error != std::errc{} || label < 0 || (next < end && *next != ' '))
-      fail("{}: is no list of labels", where);
-    labels.push_back(label);
-    at = next;
-  }
-  return labels;
 }
 
 // What a form that does not say it leaves open: K, and the type that holds labels below it.
@@ -94,6 +78,20 @@ class CorpusIndex {
   std::unordered_map<std::string, const Utterance*> by_id_;
 };
 
+// The lengths that a corpus has for utterances of an input that names them; 0 and no hash without one.
+class CorpusLengths {
+ public:
+  explicit CorpusLengths(const std::string& path) {
+    if (!path.empty()) index_.emplace(path);
+  }
+
+  int64_t of(const std::string& id) const { return index_ ? index_->at(id).model_samples() : 0; }
+  std::string corpus_hash() const { return index_ ? index_->corpus().hash() : ""; }
+
+ private:
+  std::optional<CorpusIndex> index_;
+};
+
 Corpus corpus_for(const CopyOptions& options, std::size_t lines) {
   if (options.corpus.empty()) fail_usage("{}: does not name its utterances; give --corpus", options.input);
   Corpus corpus = Corpus::read(options.corpus);
@@ -109,36 +107,71 @@ StoreInfo foreign_info(const CopyOptions& options) {
   return info;
 }
 
-Input open_km(const CopyOptions& options) {
-  auto lines = std::make_shared<std::vector<std::vector<int32_t>>>();
+// Labels are held, since K follows from them all.
+Input hold_labels(const CopyOptions& options, std::vector<Item> items) {
   int64_t largest = -1;
-  for (const std::string& line : read_lines(options.input)) {
-    lines->push_back(parse_labels(line, fmt::format("{}:{}", options.input, lines->size() + 1)));
-    for (const int32_t label : lines->back()) largest = std::max<int64_t>(largest, label);
-  }
-  auto corpus = std::make_shared<Corpus>(corpus_for(options, lines->size()));
+  for (const Item& item : items)
+    for (const int32_t label : item.labels) largest = std::max<int64_t>(largest, label);
   Input input{foreign_info(options), nullptr};
   set_clusters(input.info, options, largest);
-  input.info.origin.corpus = corpus->hash();
-  input.for_each = [lines, corpus](const auto& take) {
-    for (std::size_t i = 0; i < lines->size(); ++i) {
-      const Utterance& utterance = corpus->utterances()[i];
-      take(Item{utterance.id, utterance.model_samples(), {}, (*lines)[i]});
-    }
+  input.for_each = [held = std::make_shared<std::vector<Item>>(std::move(items))](const auto& take) {
+    for (const Item& item : *held) take(item);
   };
   return input;
 }
 
-// Features go through one utterance at a time; labels are held, since K follows from them all.
+Input open_km(const CopyOptions& options) {
+  std::vector<Item> items;
+  for (const std::string& line : read_lines(options.input)) {
+    const std::string where = fmt::format("{}:{}", options.input, items.size() + 1);
+    items.push_back({"", 0, {}, frame_labels(parse_units(line, where))});
+  }
+  const Corpus corpus = corpus_for(options, items.size());
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    items[i].id = corpus.utterances()[i].id;
+    items[i].samples = corpus.utterances()[i].model_samples();
+  }
+  Input input = hold_labels(options, std::move(items));
+  input.info.origin.corpus = corpus.hash();
+  return input;
+}
+
+// "id label label ...", as retort-label and this program write it.
+IdentifiedUnits parse_text_line(const std::string& line, const std::string& where) {
+  const std::size_t end = std::min(line.find(' '), line.size());
+  if (line.find('[') != std::string::npos)
+    fail("{}: holds no labels; features as text are a table, ark:FILE", where);
+  return {line.substr(0, end), parse_units(std::string_view(line).substr(end), where)};
+}
+
+// Lines that name their utterances: text, or JSONL.
+Input open_lines(const CopyOptions& options) {
+  const bool json = ends_in(options.input, ".jsonl");
+  const CorpusLengths lengths(options.corpus);
+  std::vector<Item> items;
+  std::unordered_set<std::string> ids;
+  for (const std::string& line : read_lines(options.input)) {
+    const std::string where = fmt::format("{}:{}", options.input, items.size() + 1);
+    const IdentifiedUnits units = json ? parse_units_json(line, where) : parse_text_line(line, where);
+    if (units.id.empty()) fail("{}: names no utterance", where);
+    if (!ids.insert(units.id).second) fail("{}: {} comes twice", where, one_line(units.id));
+    items.push_back({units.id, lengths.of(units.id), {}, frame_labels(units.runs)});
+  }
+  if (items.empty()) fail("{}: holds no utterance", options.input);
+  Input input = hold_labels(options, std::move(items));
+  input.info.origin.corpus = lengths.corpus_hash();
+  return input;
+}
+
+// Features go through one utterance at a time.
 Input open_table(const CopyOptions& options) {
   auto table = std::make_shared<FrameTable>(options.input);
-  auto corpus = options.corpus.empty() ? nullptr : std::make_shared<CorpusIndex>(options.corpus);
-  Input input{foreign_info(options), nullptr};
-  if (corpus) input.info.origin.corpus = corpus->corpus().hash();
-  const auto item_of = [corpus](TableUtterance utterance) {
-    const int64_t samples = corpus ? corpus->at(utterance.id).model_samples() : 0;
+  auto lengths = std::make_shared<CorpusLengths>(options.corpus);
+  const auto item_of = [lengths](TableUtterance utterance) {
+    const int64_t samples = lengths->of(utterance.id);
     return Item{std::move(utterance.id), samples, std::move(utterance.frames), std::move(utterance.labels)};
   };
+  Input input{foreign_info(options), nullptr};
   if (table->kind() == StoreKind::features) {
     input.info.dim = table->dim();
     if (input.info.dim == 0) fail("{}: holds no frames", options.input);
@@ -146,18 +179,13 @@ Input open_table(const CopyOptions& options) {
     input.for_each = [table, item_of](const auto& take) {
       while (std::optional<TableUtterance> utterance = table->next()) take(item_of(std::move(*utterance)));
     };
-    return input;
+  } else {
+    std::vector<Item> items;
+    while (std::optional<TableUtterance> utterance = table->next())
+      items.push_back(item_of(std::move(*utterance)));
+    input = hold_labels(options, std::move(items));
   }
-  auto items = std::make_shared<std::vector<Item>>();
-  int64_t largest = -1;
-  while (std::optional<TableUtterance> utterance = table->next()) {
-    for (const int32_t label : utterance->labels) largest = std::max<int64_t>(largest, label);
-    items->push_back(item_of(std::move(*utterance)));
-  }
-  set_clusters(input.info, options, largest);
-  input.for_each = [items](const auto& take) {
-    for (const Item& item : *items) take(item);
-  };
+  input.info.origin.corpus = lengths->corpus_hash();
   return input;
 }
 
@@ -192,68 +220,67 @@ Input open_frames(const CopyOptions& options) {
   return input;
 }
 
-void write_store(const Input& input, const CopyOptions& options) {
+// A store that is there is not taken for this one, whatever it holds.
+void prepare_store(const Input& input, const CopyOptions& options) {
   if (!options.overwrite && is_frame_store(options.output))
     fail("{}: exists; name another output or give --overwrite", options.output);
   part_is_done(options.output, input.info, {}, options.overwrite);
-  FramePartWriter writer(options.output, input.info, {});
+}
+
+void write_units(Input& input, const CopyOptions& options) {
+  const UnitForm& form = options.units;
+  if (input.info.dedup && (form.dedup || writes_times(options.output, form)))
+    fail("{}: its runs were written once (--dedup), and how long they last is not known; label again",
+         options.input);
+  input.info.dedup = input.info.dedup || form.dedup;
+  if (is_unit_store(options.output)) prepare_store(input, options);
+  const auto sink = make_unit_sink(options.output, form, input.info, {}, options.overwrite);
   input.for_each([&](const Item& item) {
-    if (is_labels(input.info))
-      writer.add_labels(item.id, item.samples, item.labels);
-    else
-      writer.add_features(item.id, item.samples, item.frames);
+    sink->add(item.id, item.samples, form.dedup ? merged_runs(item.labels) : runs_of_one(item.labels));
   });
+  sink->commit(Json::object());
+}
+
+void write_store(const Input& input, const CopyOptions& options) {
+  prepare_store(input, options);
+  FramePartWriter writer(options.output, input.info, {});
+  input.for_each([&](const Item& item) { writer.add_features(item.id, item.samples, item.frames); });
   writer.commit();
 }
 
 void write_table(const Input& input, const CopyOptions& options) {
   KaldiTableWriter writer(parse_wspecifier(options.output), options.overwrite);
-  input.for_each([&](const Item& item) {
-    if (is_labels(input.info))
-      writer.add_labels(item.id, item.labels);
-    else
-      writer.add_features(item.id, item.frames);
-  });
+  input.for_each([&](const Item& item) { writer.add_features(item.id, item.frames); });
   writer.commit();
 }
 
-// fairseq's pair: all frames in one array, and the frames of each utterance, a line each.
 void write_npy(const Input& input, const CopyOptions& options) {
-  std::filesystem::path lengths_path = options.output;
-  lengths_path.replace_extension(".len");
-  refuse_existing(options.output, options.overwrite);
-  refuse_existing(lengths_path, options.overwrite);
-  const bool labels = is_labels(input.info);
-  const auto header = [&](int64_t frames) {
-    return labels ? npy_header("<i4", {frames}) : npy_header("<f4", {frames, input.info.dim});
-  };
-  AtomicFile array(options.output), lengths(lengths_path);
-  int64_t frames = 0;
-  array.write(header(0));
-  input.for_each([&](const Item& item) {
-    const int64_t count = labels ? static_cast<int64_t>(item.labels.size()) : item.frames.rows();
-    if (labels)
-      array.write(item.labels.data(), item.labels.size() * sizeof(int32_t));
-    else
-      array.write(item.frames.data(), item.frames.values().size_bytes());
-    lengths.write(fmt::format("{}\n", count));
-    frames += count;
-  });
-  array.write_at(0, header(frames));
-  lengths.commit();
-  array.commit();
+  NpyPairWriter writer(options.output, input.info.dim, options.overwrite);
+  input.for_each([&](const Item& item) { writer.add(item.frames); });
+  writer.commit();
 }
 
-// Text: "id v v v" per utterance for labels, "id [" with a line per frame and "]" for features, as Kaldi's
-// text archives. A .km has the labels alone.
-std::string text_of(const Item& item, bool labels, bool with_id) {
-  if (labels)
-    return fmt::format("{}{}\n", with_id ? item.id + (item.labels.empty() ? "" : " ") : "",
-                       fmt::join(item.labels, " "));
+// "id  [" with a line per frame and "]", as Kaldi's text archives.
+std::string text_of(const Item& item) {
   std::string text = item.id + "  [";
   for (int64_t row = 0; row < item.frames.rows(); ++row)
     text += fmt::format("\n  {}", fmt::join(item.frames.row(row), " "));
   return text + " ]\n";
+}
+
+void write_text(const Input& input, const CopyOptions& options) {
+  std::optional<AtomicFile> file;
+  if (options.output != "-") {
+    refuse_existing(options.output, options.overwrite);
+    file.emplace(options.output);
+  }
+  input.for_each([&](const Item& item) {
+    if (file)
+      file->write(text_of(item));
+    else
+      std::cout << text_of(item);
+  });
+  if (file) file->commit();
 }
 
 // fairseq's dict.km.txt: the labels, in the order of their numbers, each with a count that says nothing.
@@ -297,53 +324,63 @@ void write_manifest(const Input& input, const CopyOptions& options) {
   file.commit();
 }
 
-void write_text(const Input& input, const CopyOptions& options) {
-  const bool km = ends_in(options.output, ".km");
-  if (km && !is_labels(input.info)) fail("{}: holds features, which have no .km form", options.input);
-  std::optional<AtomicFile> file;
-  if (options.output != "-") {
-    refuse_existing(options.output, options.overwrite);
-    file.emplace(options.output);
-  }
-  input.for_each([&](const Item& item) {
-    const std::string text = text_of(item, is_labels(input.info), !km);
-    if (file)
-      file->write(text);
-    else
-      std::cout << text;
-  });
-  if (file) file->commit();
-}
-
 bool is_dictionary(const std::string& name) {
   return std::filesystem::path(name).filename().string().starts_with("dict.") && ends_in(name, ".txt");
 }
 
-// How the form that `output` names is written.
-auto writer_for(const std::string& output) {
-  if (is_table(output)) return write_table;
-  if (ends_in(output, ".npy")) return write_npy;
-  if (ends_in(output, ".tsv")) return write_manifest;
-  if (is_dictionary(output)) return write_dictionary;
-  if (output == "-" || ends_in(output, ".km") || ends_in(output, ".txt")) return write_text;
-  return write_store;
+bool is_list(const std::string& output) {
+  return is_dictionary(output) || ends_in(output, ".tsv");
+}
+
+void write_features(const Input& input, const CopyOptions& options) {
+  const std::string& output = options.output;
+  const UnitForm& form = options.units;
+  if (form.dedup || form.times)
+    fail("{}: holds features; --dedup, --durations and --times are of labels", options.input);
+  if (is_for_units_alone(output)) fail("{}: holds features; {} is for labels", options.input, output);
+  if (is_table(output))
+    write_table(input, options);
+  else if (ends_in(output, ".npy"))
+    write_npy(input, options);
+  else if (output == "-" || ends_in(output, ".txt"))
+    write_text(input, options);
+  else
+    write_store(input, options);
+}
+
+void write(Input input, const CopyOptions& options) {
+  if (is_dictionary(options.output))
+    write_dictionary(input, options);
+  else if (ends_in(options.output, ".tsv"))
+    write_manifest(input, options);
+  else if (is_labels(input.info))
+    write_units(input, options);
+  else
+    write_features(input, options);
 }
 
 Input open_input(const CopyOptions& options) {
   if (is_table(options.input)) return open_table(options);
+  if (ends_in(options.input, ".jsonl") || ends_in(options.input, ".txt")) return open_lines(options);
   return ends_in(options.input, ".km") ? open_km(options) : open_frames(options);
+}
+
+void check_copy_options(const CopyOptions& options) {
+  if (is_table(options.input)) parse_rspecifier(options.input);
+  if (is_table(options.output)) parse_wspecifier(options.output);
+  if (is_list(options.output) && (options.units.dedup || options.units.times))
+    fail_usage("--dedup, --durations, --times: {} holds no units", options.output);
+  check_unit_form(options.output, options.units);
+  if (!options.codebook.empty() && options.dtype != "pq")
+    fail_usage("--codebook {}: goes with --dtype pq", options.codebook);
+  if (options.dtype != "f32" && (is_list(options.output) || !is_unit_store(options.output)))
+    fail_usage("--dtype {}: only a frame store has it; {} holds f32", options.dtype, options.output);
 }
 
 }  // namespace
 
 void run_copy(const CopyOptions& options) {
-  if (is_table(options.input)) parse_rspecifier(options.input);
-  if (is_table(options.output)) parse_wspecifier(options.output);
-  const auto write = writer_for(options.output);
-  if (!options.codebook.empty() && options.dtype != "pq")
-    fail_usage("--codebook {}: goes with --dtype pq", options.codebook);
-  if (options.dtype != "f32" && write != write_store)
-    fail_usage("--dtype {}: only a frame store has it; {} holds f32", options.dtype, options.output);
+  check_copy_options(options);
   write(open_input(options), options);
   log_info("copy", "{} copied to {}", options.input, options.output);
 }

@@ -77,6 +77,7 @@ void run_label(const LabelOptions& options) {
   const bool from_table = !from_audio && is_table(options.inputs.front());
   if (from_table) parse_rspecifier(options.inputs.front());
   if (is_table(options.output.path)) parse_wspecifier(options.output.path);
+  check_unit_form(options.output.path, options.output.form);
   const Shard shard = parse_shard(options.shard);
   if (!from_audio) refuse_encoder_options(options.encoder);
   Codebook codebook = read_codebook(options.codebook);

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/log.h"
-#include "store/kaldi_specifier.h"
 #include "store/not_finite.h"
 
 namespace retort {
@@ -17,14 +16,6 @@ FrameLabeller::FrameLabeller(Codebook codebook, LabelOutput output, const Search
 
 bool FrameLabeller::begin(const FrameOrigin& origin, int64_t dim, const Shard& shard) {
   require_same_features(codebook_, origin, dim);
-  if (is_table(output_.path)) {  // "ark,t:labels.txt" is one
-    sink_ = make_table_sink(parse_wspecifier(output_.path), output_.overwrite);
-    return true;
-  }
-  if (is_text_output(output_.path)) {
-    sink_ = make_text_sink(output_.path, output_.overwrite);
-    return true;
-  }
   StoreInfo info;
   info.kind = StoreKind::labels;
   info.dtype = codebook_.clusters() <= 65536 ? "u16" : "i32";
@@ -32,20 +23,20 @@ bool FrameLabeller::begin(const FrameOrigin& origin, int64_t dim, const Shard& s
   info.origin = origin;
   info.codebook = codebook_.hash();
   info.clusters = codebook_.clusters();
-  info.dedup = output_.dedup;
-  if (part_is_done(output_.path, info, shard, output_.overwrite)) {
+  info.dedup = output_.form.dedup;
+  if (is_unit_store(output_.path) && part_is_done(output_.path, info, shard, output_.overwrite)) {
     log_info("label", "{} is there already: nothing to do",
              (std::filesystem::path(output_.path) / shard.stem()).string());
     return false;
   }
-  sink_ = make_store_sink(output_.path, info, shard);
+  sink_ = make_unit_sink(output_.path, output_.form, info, shard, output_.overwrite);
   return true;
 }
 
 void FrameLabeller::add(const std::string& id, int64_t samples, const Matrix& frames) {
   std::vector<int32_t> labels(static_cast<std::size_t>(frames.rows()));
   if (!labels.empty()) assign(id, 0, frames, labels.data());
-  write(id, samples, std::move(labels));
+  write(id, samples, labels);
 }
 
 void FrameLabeller::add(const StoredUtterance& utterance, const FrameSource& source) {
@@ -66,9 +57,8 @@ void FrameLabeller::assign(const std::string& id, int64_t first_frame, Matrix fr
   assigner_->assign(frames.data(), frames.rows(), labels, nullptr);
 }
 
-void FrameLabeller::write(const std::string& id, int64_t samples, std::vector<int32_t> labels) {
-  if (output_.dedup) labels.erase(std::unique(labels.begin(), labels.end()), labels.end());
-  sink_->add(id, samples, labels);
+void FrameLabeller::write(const std::string& id, int64_t samples, const std::vector<int32_t>& labels) {
+  sink_->add(id, samples, output_.form.dedup ? merged_runs(labels) : runs_of_one(labels));
 }
 
 void FrameLabeller::commit(const Json& bad) {

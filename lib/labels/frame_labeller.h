@@ -6,14 +6,14 @@
 #include <vector>
 
 #include "kmeans/kmeans.h"
-#include "labels/label_sink.h"
 #include "store/codebook.h"
+#include "units/unit_sink.h"
 
 namespace retort {
 
 struct LabelOutput {
-  std::string path;        // label store; wspecifier; "-", FILE.km or FILE.txt: text
-  bool dedup = false;      // write runs of the same label once
+  std::string path;  // as of a UnitSink
+  UnitForm form;
   bool overwrite = false;  // replace what is there
 };
 
@@ -46,12 +46,12 @@ class FrameLabeller {
 
  private:
   void assign(const std::string& id, int64_t first_frame, Matrix frames, int32_t* labels);
-  void write(const std::string& id, int64_t samples, std::vector<int32_t> labels);
+  void write(const std::string& id, int64_t samples, const std::vector<int32_t>& labels);
 
   Codebook codebook_;
   LabelOutput output_;
   std::unique_ptr<Assigner> assigner_;
-  std::unique_ptr<LabelSink> sink_;
+  std::unique_ptr<UnitSink> sink_;
 };
 
 }  // namespace retort

@@ -158,7 +158,7 @@ class CopyTest(StoreTest):
         (self.folder / "few.km").write_text("1 2\n")
         self.fails(1, "has 1 utterances, corpus.jsonl has 8", "retort-copy", "few.km", "out", "--corpus", "corpus.jsonl")
         self.fails(2, "give --corpus", "retort-copy", "few.km", "out")
-        self.fails(1, "no .km form", "retort-copy", "feats", "out.km")
+        self.fails(1, "out.km is for labels", "retort-copy", "feats", "out.km")
         self.fails(1, "exists", "retort-copy", "feats", "feats")
         self.leaves_nothing("out", "out.km")
 
