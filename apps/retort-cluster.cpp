@@ -15,7 +15,8 @@ int main(int argc, char** argv) {
                     "Cluster frames by k-means; the report is one JSON object on standard output.",
                     "retort-cluster -k 500 feats -o codebook");
   tool.option("INPUT", options.inputs,
-              "Frame store, .npy or rspecifier (ark:, scp:); with --model a corpus file or audio files")
+              "Frame store, .npy or rspecifier (ark:, scp:); with --model a corpus file or audio files (-: "
+              "one from standard input)")
       ->required();
   tool.option("-o,--output", options.output, "Codebook folder")->required();
   tool.option("-k,--clusters", options.kmeans.clusters, "Number of clusters")->check(CLI::Range(1, 65536));

@@ -8,7 +8,8 @@ int main(int argc, char** argv) {
   retort::ExtractOptions options;
   retort::Tool tool("retort-extract", "Write features of audio: MFCC, filter banks, or layers of a model.",
                     "retort-extract --model hubert-base --layer enc9 corpus.jsonl -o feats");
-  tool.option("INPUT", options.inputs, "A corpus file (.jsonl) or audio files")->required();
+  tool.option("INPUT", options.inputs, "A corpus file (.jsonl) or audio files (-: one from standard input)")
+      ->required();
   tool.option("--model", options.encoder.model, "Model folder or checkpoint, mfcc or fbank")->required();
   tool.option(
       "--layer", options.encoder.layers,

@@ -11,7 +11,8 @@ int main(int argc, char** argv) {
   retort::Tool tool("retort-label", "Turn frames into the numbers of their nearest centroids.",
                     "retort-label --codebook codebook --model hubert-base speech.flac -o -");
   tool.option("INPUT", options.inputs,
-              "Frame store, .npy or rspecifier (ark:, scp:); with --model a corpus file or audio files")
+              "Frame store, .npy or rspecifier (ark:, scp:); with --model a corpus file or audio files (-: "
+              "one from standard input)")
       ->required();
   tool.option("--codebook", options.codebook, "Codebook folder (retort-cluster)")->required();
   tool.option("-o,--output", options.output.path,

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "audio/chunks.h"
-#include "audio/command_audio.h"
+#include "audio/piped_audio.h"
 
 namespace retort {
 namespace {
@@ -56,7 +56,7 @@ sf_count_t memory_tell(void* user) {
 }  // namespace
 
 struct AudioFile::Handle {
-  MemoryFile memory;  // of a command
+  MemoryFile memory;  // of what comes through a pipe
   SNDFILE* file = nullptr;
   SF_INFO info{};
   int64_t position = 0;
@@ -65,9 +65,9 @@ struct AudioFile::Handle {
 };
 
 AudioFile::AudioFile(const std::filesystem::path& path) : path_(path), handle_(std::make_unique<Handle>()) {
-  const bool command = is_audio_command(path);
-  if (command)
-    open_command();
+  const bool piped = is_audio_command(path) || is_standard_input(path);
+  if (piped)
+    open_pipe();
   else
     open_file();
   // libsndfile takes a headerless file for raw telephone audio if its name ends in .au or .snd.
@@ -77,8 +77,7 @@ AudioFile::AudioFile(const std::filesystem::path& path) : path_(path), handle_(s
     sf_close(handle_->file);
     refuse("not-audio", "{}: not an audio file that can be read ({})", path.string(), why);
   }
-  const int64_t missing =
-      command ? missing_sound_bytes_in(*handle_->memory.bytes) : missing_sound_bytes(path);
+  const int64_t missing = piped ? missing_sound_bytes_in(*handle_->memory.bytes) : missing_sound_bytes(path);
   if (missing > 0) {
     sf_close(handle_->file);
     refuse("truncated", "{}: cut short, {} bytes of its sound are missing", path.string(), missing);
@@ -94,9 +93,9 @@ void AudioFile::open_file() {
   handle_->file = sf_open(path_.c_str(), SFM_READ, &handle_->info);
 }
 
-void AudioFile::open_command() {
-  handle_->memory.bytes = command_audio(path_);
-  if (handle_->memory.bytes->empty()) refuse("empty", "{}: writes nothing", path_.string());
+void AudioFile::open_pipe() {
+  handle_->memory.bytes = piped_audio(path_);
+  if (handle_->memory.bytes->empty()) refuse("empty", "{}: holds nothing", path_.string());
   SF_VIRTUAL_IO calls{memory_size, memory_seek, memory_read, nullptr, memory_tell};
   handle_->file = sf_open_virtual(&calls, SFM_READ, &handle_->info, &handle_->memory);
 }

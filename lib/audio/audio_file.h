@@ -11,7 +11,7 @@ namespace retort {
 
 class AudioFile {
  public:
-  // A path that is a command (audio/command_audio.h) is run, and what it writes is held. Throws AudioError
+  // What comes through a pipe (audio/piped_audio.h) is held. Throws AudioError
   // ("missing", "not-audio", "truncated", "command-failed").
   explicit AudioFile(const std::filesystem::path& path);
   ~AudioFile();
@@ -31,7 +31,7 @@ class AudioFile {
 
  private:
   void open_file();
-  void open_command();
+  void open_pipe();
   void seek(int64_t start);
   void refuse_not_finite(std::span<const float> block, int64_t first) const;
 

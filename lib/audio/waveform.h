@@ -20,7 +20,7 @@ struct AudioInfo {
   int channels = 0;
 };
 
-// A piece of a file (or of what a command writes, see audio/command_audio.h), in the file's own samples.
+// A piece of a file (or of what comes through a pipe, see audio/piped_audio.h), in the file's own samples.
 // channel -1 is the mean of all channels.
 struct AudioSegment {
   std::filesystem::path path;

@@ -150,11 +150,9 @@ Json cluster_table(const ClusterOptions& options) {
 }
 
 Json cluster_store(ClusterOptions options) {
-  refuse_encoder_options(options.encoder);
-  if (options.inputs.size() != 1)
-    fail_usage("INPUT: one frame store, .npy or Kaldi table, or --model with audio");
-  if (is_table(options.inputs.front())) return cluster_table(options);
-  const std::filesystem::path path = options.inputs.front();
+  const std::string& frames = stored_frames_input(options.encoder, options.inputs);
+  if (is_table(frames)) return cluster_table(options);
+  const std::filesystem::path path = frames;
   const bool array = path.extension() == ".npy";
   if (array) refuse_alignments(options, "a .npy");
   const Processes processes = meet_others(options);

@@ -13,7 +13,7 @@
 #include <unordered_set>
 #include <utility>
 
-#include "audio/command_audio.h"
+#include "audio/piped_audio.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "corpus/corpus.h"

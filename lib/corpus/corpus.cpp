@@ -5,7 +5,7 @@
 #include <set>
 #include <unordered_map>
 
-#include "audio/command_audio.h"
+#include "audio/piped_audio.h"
 #include "base/files.h"
 #include "base/hash.h"
 
@@ -23,6 +23,7 @@ Utterance parse_utterance(const std::string& line, const fs::path& folder, const
   Utterance utterance;
   utterance.id = json_get<std::string>(json, "id", where);
   utterance.path = json_get<std::string>(json, "path", where);
+  if (is_standard_input(utterance.path)) utterance.path = "./-";  // a corpus lists files
   if (!is_audio_command(utterance.path)) utterance.path = folder / utterance.path;
   utterance.start = json_get_or<int64_t>(json, "start", 0, where);
   utterance.samples = json_get<int64_t>(json, "samples", where);
@@ -51,6 +52,11 @@ Utterance utterance_of_file(const std::string& path) {
   return utterance;
 }
 
+// What a file given by name is called, where no other one has that name.
+std::string stem_of(const std::string& path) {
+  return is_standard_input(path) ? "stdin" : fs::path(path).stem().string();
+}
+
 bool is_corpus_file(const std::string& input) {
   return fs::path(input).extension() == corpus_extension;
 }
@@ -77,14 +83,14 @@ Corpus Corpus::read(const fs::path& path) {
 Corpus Corpus::of_files(const std::vector<std::string>& paths) {
   if (paths.empty()) fail("no audio files were given");
   std::map<std::string, int> stems;
-  for (const std::string& path : paths) ++stems[fs::path(path).stem().string()];
+  for (const std::string& path : paths) ++stems[stem_of(path)];
   std::set<std::string> ids;
   std::vector<Utterance> utterances;
   for (const std::string& path : paths) {
     if (fs::is_directory(path))
       fail("{}: is a folder, audio files were expected; retort-prepare makes a corpus of a folder", path);
     Utterance utterance = utterance_of_file(path);
-    const std::string stem = fs::path(path).stem().string();
+    const std::string stem = stem_of(path);
     utterance.id = stems[stem] == 1 ? stem : path;
     if (!ids.insert(utterance.id).second) fail("{}: given twice", path);
     utterances.push_back(std::move(utterance));

@@ -30,7 +30,8 @@ class Corpus {
  public:
   // Reads corpus.jsonl. Refuses an empty file, a line without id, path or samples, and ids that repeat.
   static Corpus read(const std::filesystem::path& path);
-  // Audio files given by name: id is the stem, or the path as given where stems repeat.
+  // Audio files given by name: id is the stem, or the path as given where stems repeat. "-" is the audio file
+  // that comes from standard input, whose stem is taken to be "stdin".
   static Corpus of_files(const std::vector<std::string>& paths);
 
   explicit Corpus(std::vector<Utterance> utterances) : utterances_(std::move(utterances)) {}

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <unordered_map>
 
-#include "audio/command_audio.h"
+#include "audio/piped_audio.h"
 #include "base/files.h"
 
 namespace retort {

@@ -1,6 +1,7 @@
 #include "encoder/frame_encoder.h"
 
 #include "audio/fbank.h"
+#include "audio/piped_audio.h"
 #include "base/threads.h"
 #include "encoder/model_encoder.h"
 #include "model/normalise.h"
@@ -121,11 +122,16 @@ bool wants_torch(const EncoderOptions& options) {
   return options.engine == "torch" || (options.engine == "auto" && options.device != "cpu");
 }
 
-void refuse_encoder_options(const EncoderOptions& options) {
+const std::string& stored_frames_input(const EncoderOptions& options,
+                                       const std::vector<std::string>& inputs) {
   if (!options.layers.empty() || !is_plain(options))
     fail_usage(
         "--layer, --encoder, --precision, --window, --batching, --batch, --wave-norm and --force need "
         "--model");
+  if (inputs.size() != 1) fail_usage("INPUT: one frame store, .npy or Kaldi table, or --model with audio");
+  if (is_standard_input(inputs.front()))
+    fail_usage("-: audio on standard input needs --model; ark:- reads a table from there");
+  return inputs.front();
 }
 
 std::unique_ptr<FrameEncoder> make_frame_encoder(const EncoderOptions& options) {

@@ -68,8 +68,9 @@ bool is_feature_name(const std::string& model);
 // Whether LibTorch is to compute the model, for which a program must link it (torch_encoder/).
 bool wants_torch(const EncoderOptions& options);
 
-// A usage Error if any option is given that only acts with a model; for tools that read stored frames too.
-void refuse_encoder_options(const EncoderOptions& options);
+// For tools that read stored frames where no model is given: the one INPUT that holds them. A usage Error for
+// any option that only acts with a model, and for inputs that are audio.
+const std::string& stored_frames_input(const EncoderOptions& options, const std::vector<std::string>& inputs);
 
 // A usage Error for options that do not go with the model.
 std::unique_ptr<FrameEncoder> make_frame_encoder(const EncoderOptions& options);

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "audio/command_audio.h"
+#include "audio/piped_audio.h"
 #include "base/files.h"
 #include "base/threads.h"
 #include "corpus/corpus.h"

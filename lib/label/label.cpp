@@ -72,21 +72,18 @@ void label_corpus(const LabelOptions& options, const Shard& shard, const std::st
 
 void run_label(const LabelOptions& options) {
   const bool from_audio = !options.encoder.model.empty();
-  if (!from_audio && options.inputs.size() != 1)
-    fail_usage("INPUT: one frame store, .npy or Kaldi table, or --model with audio");
-  const bool from_table = !from_audio && is_table(options.inputs.front());
-  if (from_table) parse_rspecifier(options.inputs.front());
+  const std::string frames = from_audio ? "" : stored_frames_input(options.encoder, options.inputs);
+  if (is_table(frames)) parse_rspecifier(frames);
   if (is_table(options.output.path)) parse_wspecifier(options.output.path);
   check_unit_form(options.output.path, options.output.form);
   const Shard shard = parse_shard(options.shard);
-  if (!from_audio) refuse_encoder_options(options.encoder);
   Codebook codebook = read_codebook(options.codebook);
   const std::string layer = codebook.origin.layer;
   FrameLabeller labeller(std::move(codebook), options.output, search_options(options));
   if (from_audio)
     label_corpus(options, shard, layer, labeller);
-  else if (from_table)
-    label_table(options.inputs.front(), shard, labeller);
+  else if (is_table(frames))
+    label_table(frames, shard, labeller);
   else
     label_store(options, shard, labeller);
 }

@@ -191,6 +191,59 @@ class InverseTest(UnitsTest):
         self.leaves_nothing("out/part-00000-of-00001.json")
 
 
+class StandardInputTest(UnitsTest):
+    def piped(self, name, data, *args):
+        done = subprocess.run([str(BIN / name), *map(str, args)], cwd=self.folder, input=data, capture_output=True, timeout=600)
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    def test_audio_from_standard_input(self):
+        audio = (self.folder / "wav/u1.wav").read_bytes()
+        label = ["retort-label", "--codebook", "cb", "--model", "mfcc"]
+        expected = self.text("labels.txt").splitlines()[1].replace("u1", "stdin") + "\n"
+        self.assertEqual(self.piped(label[0], audio, *label[1:], "-", "-o", "-")[:2], (0, expected))
+        # As programs write it to a pipe, with no length in the header.
+        stream = audio[:4] + b"\xff" * 4 + audio[8:40] + b"\xff" * 4 + audio[44:]
+        code, out, err = self.piped(label[0], stream, *label[1:], "-", "-o", "jsonl:-", "--dedup")
+        self.assertEqual(code, 0, err)
+        self.assertEqual(json.loads(out)["id"], "stdin")
+        self.assertEqual(json.loads(out)["units"], [unit for unit, _ in runs_of(self.labels["u1"])])
+        # Among files, and with their names where it would have one of theirs.
+        code, out, err = self.piped(label[0], audio, *label[1:], "wav/u0.wav", "-", "wav/u2.wav", "-o", "-")
+        self.assertEqual([line.split()[0] for line in out.splitlines()], ["u0", "stdin", "u2"], err)
+        (self.folder / "stdin.wav").write_bytes(audio)
+        self.assertEqual([line.split()[0] for line in self.piped(label[0], audio, *label[1:], "-", "stdin.wav", "-o", "-")[1].splitlines()],
+                         ["-", "stdin.wav"])
+
+    def test_features_and_codebooks_of_standard_input(self):
+        audio = (self.folder / "wav/u3.wav").read_bytes()
+        self.assertEqual(self.piped("retort-extract", audio, "--model", "mfcc", "-", "-o", "ark:piped.ark")[0], 0)
+        self.succeeds("retort-extract", "--model", "mfcc", "wav/u3.wav", "-o", "ark:named.ark")
+        piped, named = ((self.folder / f"{name}.ark").read_bytes() for name in ("piped", "named"))
+        self.assertEqual(piped, named.replace(b"u3 ", b"stdin "))
+        code, _, err = self.piped("retort-cluster", audio, "-k", 3, "--model", "mfcc", "-", "-o", "book", "--points-per-centroid", 5,
+                                  "--labels", "l.km")
+        self.assertEqual(code, 0, err)
+        self.succeeds("retort-label", "--codebook", "book", "--model", "mfcc", "wav/u3.wav", "-o", "n.km")
+        self.assertEqual(self.text("l.km"), self.text("n.km"))
+
+    def test_what_cannot_be_read_from_standard_input(self):
+        label = ["retort-label", "--codebook", "cb", "--model", "mfcc", "-o", "x.km"]
+        for data, text in ((b"", "stdin"), (b"no audio", "not an audio file"),
+                           ((self.folder / "wav/u1.wav").read_bytes()[:3000], "cut short")):
+            code, out, err = self.piped(label[0], data, *label[1:], "-")
+            self.assertEqual((code, out), (1, ""))
+            self.assertIn("skipping stdin", err)
+            self.assertIn(text, err)
+        self.fails(1, "-: given twice", *label, "-", "-", stdin="")
+        self.fails(2, "needs --model; ark:- reads a table", "retort-label", "--codebook", "cb", "-", "-o", "x.km", stdin="")
+        self.fails(2, "needs --model; ark:- reads a table", "retort-cluster", "-", "-o", "x", stdin="")
+        # In a corpus it is the name of a file.
+        line = {**self.json_lines(self.text("corpus.jsonl"))[0], "path": "-"}
+        (self.folder / "one.jsonl").write_text(json.dumps(line) + "\n")
+        self.assertIn("./-: no such file", self.fails(1, "1 missing", *label, "one.jsonl", stdin="").err)
+        self.leaves_nothing("x", "x.km")
+
+
 class RefusedTest(UnitsTest):
     def test_options_without_a_meaning(self):
         for output, options, text in (

@@ -1,4 +1,4 @@
-#include "audio/command_audio.h"
+#include "audio/piped_audio.h"
 
 #include <unistd.h>
 
@@ -9,6 +9,7 @@
 
 #include "audio/waveform.h"
 #include "base/command.h"
+#include "base/signals.h"
 
 namespace retort {
 namespace {
@@ -23,17 +24,23 @@ template <class... Args>
   throw AudioError("command-failed", fmt::format(format, std::forward<Args>(args)...));
 }
 
-std::string run(const std::string& path) {
-  Command command(path.substr(0, path.size() - 1), Command::Direction::from);
+// All that comes through a pipe; `path` names it in errors.
+std::string read_to_end(int fd, const std::string& path) {
   std::string bytes;
   std::string block(1 << 16, '\0');
   for (;;) {
-    const ssize_t got = ::read(command.fd(), block.data(), block.size());
+    throw_if_stopped();
+    const ssize_t got = ::read(fd, block.data(), block.size());
     if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) break;
+    if (got <= 0) return bytes;
     bytes.append(block, 0, static_cast<std::size_t>(got));
-    if (bytes.size() > most_bytes) refuse("{}: writes more than {} bytes", path, most_bytes);
+    if (bytes.size() > most_bytes) refuse("{}: holds more than {} bytes", path, most_bytes);
   }
+}
+
+std::string run(const std::string& path) {
+  Command command(path.substr(0, path.size() - 1), Command::Direction::from);
+  std::string bytes = read_to_end(command.fd(), path);
   if (const std::string fault = command.finish(); !fault.empty())
     refuse("{}: the command failed ({})", path, fault);
   return bytes;
@@ -86,7 +93,15 @@ bool is_audio_command(const std::filesystem::path& path) {
   return path.native().ends_with('|');
 }
 
-std::shared_ptr<const std::string> command_audio(const std::filesystem::path& path) {
+bool is_standard_input(const std::filesystem::path& path) {
+  return path == "-";
+}
+
+std::shared_ptr<const std::string> piped_audio(const std::filesystem::path& path) {
+  if (is_standard_input(path)) {
+    static const Output input = std::make_shared<const std::string>(read_to_end(STDIN_FILENO, path));
+    return input;
+  }
   static Outputs outputs;
   return outputs.get(path.string());
 }
