@@ -1,48 +1,19 @@
 #include "measures/alignments.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
-#include <optional>
 #include <string_view>
 
 #include "audio/waveform.h"
 #include "base/error.h"
+#include "base/fields.h"
 #include "base/files.h"
 
 namespace retort {
 namespace {
 
 constexpr int64_t overlap_allowed = model_rate / 100;  // what rounding times to 10 ms makes of neighbours
-constexpr double longest_seconds = 1e6;
-
-std::vector<std::string> fields_of(std::string_view line) {
-  constexpr std::string_view blanks = " \t";
-  std::vector<std::string> fields;
-  for (std::size_t begin = line.find_first_not_of(blanks); begin != std::string_view::npos;) {
-    const std::size_t end = std::min(line.find_first_of(blanks, begin), line.size());
-    fields.emplace_back(line.substr(begin, end - begin));
-    begin = line.find_first_not_of(blanks, end);
-  }
-  return fields;
-}
-
-// Seconds as samples at 16 kHz; none for what is no time.
-std::optional<int64_t> samples_of(const std::string& seconds) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(seconds.data(), seconds.data() + seconds.size(), value);
-  if (error != std::errc{} || end != seconds.data() + seconds.size()) return std::nullopt;
-  if (!(value >= 0 && value <= longest_seconds)) return std::nullopt;
-  return std::llround(value * model_rate);
-}
 
 }  // namespace
-
-int Alignments::phone_index(const std::string& name) {
-  const auto [found, added] = phone_indices_.emplace(name, static_cast<int>(phones_.size()));
-  if (added) phones_.push_back(name);
-  return found->second;
-}
 
 Alignments Alignments::read(const std::filesystem::path& ctm) {
   Alignments alignments;
@@ -54,8 +25,8 @@ Alignments Alignments::read(const std::filesystem::path& ctm) {
     if (fields.empty() || fields[0].starts_with(";;")) continue;
     if (fields.size() != 5 && fields.size() != 6)
       fail("{}: {} fields; a line should be: id channel start duration phone", where, fields.size());
-    const auto start = samples_of(fields[2]);
-    const auto duration = samples_of(fields[3]);
+    const auto start = samples_of(fields[2], model_rate);
+    const auto duration = samples_of(fields[3], model_rate);
     if (!start || !duration)
       fail("{}: {} {} is no start and duration in seconds", where, fields[2], fields[3]);
     const auto channel = channels.emplace(fields[0], fields[1]).first;
@@ -64,7 +35,7 @@ Alignments Alignments::read(const std::filesystem::path& ctm) {
     std::vector<AlignedPhone>& phones = alignments.by_id_[fields[0]];
     if (!phones.empty() && *start < std::max(phones.back().begin, phones.back().end - overlap_allowed))
       fail("{}: {} begins at {} s, before the phone above it ends", where, fields[4], fields[2]);
-    phones.push_back({*start, *start + *duration, alignments.phone_index(fields[4])});
+    phones.push_back({*start, *start + *duration, alignments.phones_.index(fields[4])});
   }
   if (alignments.by_id_.empty()) fail("{}: holds no alignments", ctm.string());
   return alignments;

@@ -7,6 +7,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/name_table.h"
+
 namespace retort {
 
 // A phone's samples [begin, end) at 16 kHz, from the beginning of its utterance.
@@ -23,16 +25,13 @@ class Alignments {
   // of time and, to 10 ms, not overlap. Errors name file and line.
   static Alignments read(const std::filesystem::path& ctm);
 
-  const std::vector<std::string>& phones() const { return phones_; }
+  const std::vector<std::string>& phones() const { return phones_.names(); }
   std::size_t utterances() const { return by_id_.size(); }
   // The utterance's phones in order of time, or null.
   const std::vector<AlignedPhone>* find(const std::string& id) const;
 
  private:
-  int phone_index(const std::string& name);
-
-  std::vector<std::string> phones_;
-  std::unordered_map<std::string, int> phone_indices_;
+  NameTable phones_;
   std::unordered_map<std::string, std::vector<AlignedPhone>> by_id_;
 };
 
