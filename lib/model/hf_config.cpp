@@ -1,6 +1,7 @@
 // The three JSON files of a model folder, to and from a ModelConfig.
 #include <fmt/ranges.h>
 
+#include "audio/waveform.h"
 #include "base/log.h"
 #include "model/config.h"
 
@@ -127,7 +128,12 @@ std::string read_wave_norm(const std::filesystem::path& folder, ConvNorm norm) {
   const std::filesystem::path file = folder / "preprocessor_config.json";
   const std::string usual = usual_wave_norm(norm);
   if (!std::filesystem::exists(file)) return usual;
-  const bool normalise = json_get_or(read_json(file), "do_normalize", usual == "zscore", file.string());
+  const Json preprocessor = read_json(file);
+  const int rate = json_get_or(preprocessor, "sampling_rate", model_rate, file.string());
+  if (rate != model_rate)
+    fail("{}: the model is of audio at {} Hz; only models of {} Hz are understood", file.string(), rate,
+         model_rate);
+  const bool normalise = json_get_or(preprocessor, "do_normalize", usual == "zscore", file.string());
   if (normalise != (usual == "zscore")) {
     log_warning(
         "model",
@@ -275,7 +281,7 @@ Json hf_config_json(const ModelConfig& config) {
 Json preprocessor_json(const ModelConfig& config) {
   return {{"feature_extractor_type", "Wav2Vec2FeatureExtractor"},
           {"feature_size", 1},
-          {"sampling_rate", 16000},
+          {"sampling_rate", model_rate},
           {"padding_value", 0.0},
           {"padding_side", "right"},
           {"do_normalize", config.wave_norm != "none"},

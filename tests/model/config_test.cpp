@@ -53,6 +53,15 @@ TEST_CASE("frames follow the conv formula and its closed form", "[config]") {
   CHECK(config.frames(250000) == 781);
 }
 
+TEST_CASE("a model of another sample rate is refused", "[config]") {
+  const ConfigFolder folder(Json::object());
+  const fs::path file = folder.folder.path() / "preprocessor_config.json";
+  write_json(file, {{"sampling_rate", 16000}});
+  folder.read();
+  write_json(file, {{"sampling_rate", 8000}});
+  CHECK_THROWS_WITH(folder.read(), Catch::Contains("audio at 8000 Hz"));
+}
+
 TEST_CASE("a bare config is HuBERT Base, and unknown keys do not matter", "[config]") {
   const ModelConfig config =
       ConfigFolder(Json{{"gradient_checkpointing", true}, {"tokenizer_class", "X"}}).read();
