@@ -38,16 +38,20 @@ struct Change {
   double product = 0;  // of the two
 };
 
-// The negative gradient times the inverse Hessian that the changes tell of.
-Vector descent(const Vector& gradient, const std::deque<Change>& changes) {
+// The negative gradient times the inverse Hessian that the preconditioner and the changes tell of.
+Vector descent(const Vector& gradient, const std::deque<Change>& changes,
+               const Preconditioner& precondition) {
   Vector direction = add(Vector(gradient.size()), -1, gradient);
   Vector shares;
   for (auto change = changes.rbegin(); change != changes.rend(); ++change) {
     shares.push_back(dot(change->point, direction) / change->product);
     direction = add(direction, -shares.back(), change->gradient);
   }
+  if (precondition) precondition(direction);
   if (!changes.empty()) {
-    const double scale = changes.back().product / dot(changes.back().gradient, changes.back().gradient);
+    Vector gradient_change = changes.back().gradient;
+    if (precondition) precondition(gradient_change);
+    const double scale = changes.back().product / dot(changes.back().gradient, gradient_change);
     for (double& value : direction) value *= scale;
   }
   for (const Change& change : changes) {
@@ -60,7 +64,8 @@ Vector descent(const Vector& gradient, const std::deque<Change>& changes) {
 
 }  // namespace
 
-Minimum minimise(const Objective& objective, std::vector<double> start, double tolerance, int iterations) {
+Minimum minimise(const Objective& objective, std::vector<double> start, double tolerance, int iterations,
+                 const Preconditioner& precondition) {
   Minimum best{std::move(start)};
   Vector gradient(best.point.size()), next_gradient(best.point.size());
   best.value = objective(best.point, gradient);
@@ -68,9 +73,9 @@ Minimum minimise(const Objective& objective, std::vector<double> start, double t
   for (; best.iterations < iterations; ++best.iterations) {
     best.converged = largest(gradient) <= tolerance;
     if (best.converged) break;
-    const Vector direction = descent(gradient, changes);
+    const Vector direction = descent(gradient, changes, precondition);
     const double slope = dot(gradient, direction);
-    double step = changes.empty() ? 1 / std::fmax(1.0, std::sqrt(dot(gradient, gradient))) : 1;
+    double step = changes.empty() ? 1 / std::fmax(1.0, std::sqrt(dot(direction, direction))) : 1;
     Vector point;
     double value = 0;
     int halvings = 0;

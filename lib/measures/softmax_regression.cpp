@@ -10,6 +10,7 @@
 #include "base/threads.h"
 #include "kernels/product.h"
 #include "kernels/row_kernels.h"
+#include "measures/cholesky.h"
 #include "measures/lbfgs.h"
 
 namespace retort {
@@ -19,6 +20,10 @@ constexpr int64_t block_rows = 256;
 // Parts of the frames whose sums are made one by one and then added in order, so that the outcome does not
 // depend on the threads.
 constexpr int64_t parts = 16;
+constexpr int64_t covariance_frames = 16384;  // that the preconditioner is made from; it need not be exact
+// Added to every variance there: rare classes, of which the penalty is what bends the objective most, are not
+// sent too far along directions in which frames hardly differ.
+constexpr double added_variance = 5e-2;
 
 // Mean and one over the deviation of each dimension; dimensions that never change stay zeros.
 void measure_scale(const ClassifiedFrames& frames, std::vector<float>& shift, std::vector<float>& scale) {
@@ -36,6 +41,12 @@ void measure_scale(const ClassifiedFrames& frames, std::vector<float>& shift, st
   scale.resize(width);
   for (std::size_t i = 0; i < width; ++i)
     scale[i] = squares[i] > 0 ? static_cast<float>(1 / std::sqrt(squares[i])) : 0;
+}
+
+void transpose(const float* from, int64_t rows, int64_t columns, float* to) {
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t column = 0; column < columns; ++column)
+      to[column * rows + row] = from[row * columns + column];
 }
 
 }  // namespace
@@ -73,6 +84,22 @@ class SoftmaxObjective {
     return loss;
   }
 
+  // Solves with the Hessian that there would be if every frame had each class with the probability that the
+  // class has in all, each class by itself.
+  Preconditioner preconditioner() {
+    const int64_t classes = model_.classes_, dim = model_.dim_;
+    std::vector<double> hessian = covariance();
+    for (int64_t i = 0; i < dim; ++i) hessian[static_cast<std::size_t>(i * dim + i)] += added_variance;
+    return [solver = Cholesky(std::move(hessian), dim), scales = class_scales(), classes,
+            dim](std::vector<double>& direction) {
+      for (int64_t row = 0; row < classes; ++row) {
+        double* of_class = direction.data() + row * (dim + 1);
+        solver.solve(of_class);
+        for (int64_t i = 0; i <= dim; ++i) of_class[i] *= scales[static_cast<std::size_t>(row)];
+      }
+    };
+  }
+
   // Frames that get their class at `point`.
   int64_t correct(const std::vector<double>& point) {
     set_weights(point);
@@ -102,6 +129,50 @@ class SoftmaxObjective {
     double loss = 0;
     int64_t hits = 0;
   };
+
+  // 1 / (p (1 - p)), p being the share of a class.
+  std::vector<double> class_scales() const {
+    std::vector<double> counts(static_cast<std::size_t>(model_.classes_));
+    for (const int32_t one : frames_.classes) ++counts[static_cast<std::size_t>(one)];
+    const auto all = static_cast<double>(frames_.count());
+    for (double& count : counts) count = all * all / ((count + 1) * (all - count + 1));
+    return counts;
+  }
+
+  // Of about `covariance_frames` of the standardised frames, (dim, dim).
+  std::vector<double> covariance() {
+    const int64_t dim = model_.dim_;
+    const int64_t blocks = (frames_.count() + block_rows - 1) / block_rows;
+    const int64_t step = std::max<int64_t>(1, blocks * block_rows / covariance_frames);
+    std::vector<double> sums(static_cast<std::size_t>(dim * dim));
+    std::vector<float> columns(static_cast<std::size_t>(block_rows * dim)), products(sums.size());
+    int64_t summed = 0;
+    for (int64_t block = 0; block < blocks; block += step) {
+      const int64_t first = block * block_rows;
+      const int64_t count = std::min(block_rows, frames_.count() - first);
+      standardise(parts_.front(), first, count);
+      transpose(parts_.front().rows.data(), count, dim, columns.data());
+      multiply_block(parts_.front(), columns.data(), dim, count, products.data());
+      for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += static_cast<double>(products[i]);
+      summed += count;
+    }
+    for (double& sum : sums) sum /= static_cast<double>(summed);
+    return sums;
+  }
+
+  // `rows` rows of `count` values each, times the standardised frames of the part's block: (rows, dim).
+  void multiply_block(Part& part, const float* values, int64_t rows, int64_t count, float* out) const {
+    const int64_t dim = model_.dim_;
+    const Panels panels =
+        pack_panels(part.rows.data(), 1, dim, count, dim, Precision::f32, part.panels.data());
+    Product product;
+    product.rows = values;
+    product.row_stride = count;
+    product.count = rows;
+    product.out = out;
+    product.out_stride = dim;
+    multiply(path_, panels, product);
+  }
 
   void set_weights(const std::vector<double>& point) {
     const int64_t classes = model_.classes_, dim = model_.dim_;
@@ -161,23 +232,14 @@ class SoftmaxObjective {
       constexpr float least = 1e-37f;  // the logarithm of what a float no longer holds
       part.loss -= std::log(static_cast<double>(std::max(right, least)));
       right -= 1;
-      for (int64_t i = 0; i < classes; ++i)
-        part.residuals[static_cast<std::size_t>(i * count + row)] = probabilities[i];
     }
+    transpose(part.logits.data(), count, classes, part.residuals.data());
     add_gradient(part, count);
   }
 
   void add_gradient(Part& part, int64_t count) const {
     const int64_t classes = model_.classes_, dim = model_.dim_;
-    const Panels panels =
-        pack_panels(part.rows.data(), 1, dim, count, dim, Precision::f32, part.panels.data());
-    Product backward;
-    backward.rows = part.residuals.data();
-    backward.row_stride = count;
-    backward.count = classes;
-    backward.out = part.products.data();
-    backward.out_stride = dim;
-    multiply(path_, panels, backward);
+    multiply_block(part, part.residuals.data(), classes, count, part.products.data());
     for (int64_t row = 0; row < classes; ++row) {
       double* to = part.gradient.data() + row * (dim + 1);
       const float* from = part.products.data() + row * dim;
@@ -209,7 +271,7 @@ SoftmaxRegression SoftmaxRegression::train(const ClassifiedFrames& frames, const
   measure_scale(frames, model.shift_, model.scale_);
   SoftmaxObjective objective(frames, model, options.l2);
   Minimum minimum = minimise(std::ref(objective), std::vector<double>(objective.size()), options.tolerance,
-                             options.iterations);
+                             options.iterations, objective.preconditioner());
   model.point_ = std::move(minimum.point);
   model.loss_ = minimum.value;
   model.iterations_ = minimum.iterations;

@@ -30,6 +30,7 @@ TEST_CASE("the optimum is that of scikit-learn, whatever the threads") {
   SoftmaxOptions options;
   options.classes = 4;
   options.l2 = golden.at("l2").get<double>();
+  options.tolerance = 1e-5;
   options.threads = 1;
   const SoftmaxRegression model = SoftmaxRegression::train(frames, options);
   CHECK(model.converged());
