@@ -7,6 +7,8 @@
 #include "common/encoder_flags.h"
 #include "common/tool.h"
 #include "common/torch_engines.h"
+#include "evaluate/agreement.h"
+#include "evaluate/intrinsic.h"
 #include "evaluate/probe.h"
 #include "evaluate/profile.h"
 #include "evaluate/units.h"
@@ -58,6 +60,110 @@ int probe(int argc, char** argv) {
   return tool.run(argc, argv, [&options] { std::cout << run_probe(options) << "\n"; });
 }
 
+int agreement(int argc, char** argv) {
+  retort::AgreementOptions options;
+  Tool tool(name, "agreement: how far two labellings of the same utterances agree.",
+            "retort-evaluate agreement --labels student-labels --reference teacher-labels -o agreement.json");
+  tool.option("--labels", options.labels, "Label store")->required();
+  tool.option("--reference", options.reference, "Label store to compare with")->required();
+  tool.flag("--partial", options.partial, "Compare the utterances that both have, and mark the result");
+  bind_result(tool, options.result);
+  return tool.run(argc, argv, [&options] { std::cout << run_agreement(options) << "\n"; });
+}
+
+void bind_feed(Tool& tool, retort::FeedOptions& options) {
+  tool.option("--model", options.encoder.model, "Model folder or checkpoint, mfcc or fbank");
+  tool.option("--corpus", options.corpus, "corpus.jsonl");
+  tool.option("--features", options.features, "In place of both: feature stores, one per layer");
+  bind_encoder(tool, options.encoder);
+  tool.flag("--partial", options.partial, "Measure what all inputs have, and mark the result");
+  tool.device(options.encoder.device);
+  tool.max_bad(options.max_bad);
+}
+
+void bind_teacher(Tool& tool, retort::IntrinsicOptions& options) {
+  tool.option("--teacher", options.feed.teacher, "Model to compare with");
+  tool.option("--teacher-features", options.feed.teacher_features,
+              "With --features: stores of the teacher's");
+  tool.option("--compare", options.compare,
+              "Layers to compare; by default the outputs of all blocks and heads");
+  tool.option("--compare-teacher", options.compare_teacher, "The teacher's layers to compare them with");
+  tool.option("--similarity-frames", options.similarity.frames,
+              "Frames to compare layers by, at most, evenly spaced; 0: all")
+      ->check(CLI::NonNegativeNumber);
+}
+
+void bind_items(Tool& tool, retort::AbxMeasureOptions& options) {
+  tool.option("--items", options.items, "Item file of an ABX test (Zero Resource's form)");
+  tool.option("--context", options.context, "Compare items of the same neighbours: within, or any")
+      ->check(CLI::IsMember({"within", "any"}));
+  tool.option("--most-items", options.most, "Items per phone, speaker and context, at most; 0: all")
+      ->check(CLI::NonNegativeNumber);
+}
+
+void bind_grid(Tool& tool, int& hop) {
+  tool.option("--hop", hop, "Samples between frames, at least; layers with fewer frames set it")
+      ->check(CLI::Range(1, 1 << 20));
+}
+
+// Binds --threads to everything that has some, and runs.
+int run_with_threads(Tool& tool, int argc, char** argv, retort::IntrinsicOptions& options,
+                     std::string (*task)(retort::IntrinsicOptions)) {
+  tool.threads(options.feed.encoder.threads);
+  bind_result(tool, options.result);
+  return tool.run(argc, argv, [&] {
+    const int threads = options.feed.encoder.threads;
+    options.phones.threads = options.abx.threads = options.similarity.threads = threads;
+    std::cout << task(options) << "\n";
+  });
+}
+
+int intrinsic(int argc, char** argv) {
+  retort::IntrinsicOptions options;
+  Tool tool(name, "intrinsic: everything that needs no training of the model, in one pass over the audio.",
+            "retort-evaluate intrinsic --model student --teacher teacher --corpus corpus.jsonl --alignments "
+            "phones.ctm --items test.item -o intrinsic.json");
+  bind_feed(tool, options.feed);
+  tool.option("--layer", options.layers, "Layers to score by phones and items; by default final");
+  tool.option("--teacher-layer", options.teacher_layers,
+              "The teacher's, scored beside them; by default final");
+  bind_teacher(tool, options);
+  tool.option("--alignments", options.phones.alignments,
+              "CTM file: score units and a linear probe by phones, and units against the teacher's");
+  tool.option("-k,--clusters", options.phones.clusters, "Units")->check(CLI::Range(2, 65536));
+  tool.seed(options.phones.seed);
+  tool.option("--frames", options.phones.frames, "Frames of phones to score, at most, evenly spaced; 0: all")
+      ->check(CLI::NonNegativeNumber);
+  tool.option("--split-by", options.phones.split_by,
+              "Key whose values stay together where the probe trains or is tested; by default the id");
+  bind_items(tool, options.abx);
+  bind_grid(tool, options.hop);
+  return run_with_threads(tool, argc, argv, options, retort::run_intrinsic);
+}
+
+int abx(int argc, char** argv) {
+  retort::IntrinsicOptions options;
+  Tool tool(
+      name, "abx: whether another instance of a phone is nearer to it than another phone is.",
+      "retort-evaluate abx --model student --layer enc3 --corpus corpus.jsonl --items test.item -o abx.json");
+  bind_feed(tool, options.feed);
+  tool.option("--layer", options.layers, "Layers to score; by default final");
+  bind_items(tool, options.abx);
+  bind_grid(tool, options.hop);
+  return run_with_threads(tool, argc, argv, options, retort::run_abx);
+}
+
+int similarity(int argc, char** argv) {
+  retort::IntrinsicOptions options;
+  Tool tool(name, "similarity: linear CKA and cosine of a model's layers with its teacher's.",
+            "retort-evaluate similarity --model student --teacher teacher --corpus corpus.jsonl -o "
+            "similarity.json");
+  bind_feed(tool, options.feed);
+  bind_teacher(tool, options);
+  bind_grid(tool, options.hop);
+  return run_with_threads(tool, argc, argv, options, retort::run_similarity);
+}
+
 int profile(int argc, char** argv) {
   retort::ProfileOptions options;
   Tool tool(name, "profile: parameters, multiply-accumulates, speed and memory of models.",
@@ -71,20 +177,31 @@ int profile(int argc, char** argv) {
   return tool.run(argc, argv, [&options] { std::cout << run_profile(options) << "\n"; });
 }
 
+struct Task {
+  const char* name;
+  int (*run)(int argc, char** argv);
+};
+constexpr Task tasks[] = {{"units", units},    {"agreement", agreement},   {"intrinsic", intrinsic},
+                          {"abx", abx},        {"similarity", similarity}, {"probe", probe},
+                          {"profile", profile}};
+
 }  // namespace
 
 int main(int argc, char** argv) {
   retort::use_torch();
-  const std::string_view task = argc > 1 ? argv[1] : "";
-  if (task == "units") return units(argc - 1, argv + 1);
-  if (task == "probe") return probe(argc - 1, argv + 1);
-  if (task == "profile") return profile(argc - 1, argv + 1);
+  const std::string_view wanted = argc > 1 ? argv[1] : "";
+  for (const Task& task : tasks)
+    if (task.name == wanted) return task.run(argc - 1, argv + 1);
+  std::vector<std::string> names;
+  std::string list;
+  for (const Task& task : tasks) {
+    names.emplace_back(task.name);
+    list += (list.empty() ? "" : ", ") + names.back();
+  }
   std::string chosen;
   Tool tool(name, "Score labels and models. Each task has options of its own: retort-evaluate TASK --help.",
             "retort-evaluate units --labels labels --alignments phones.ctm -o units.json");
-  tool.option("TASK", chosen, "units, probe or profile")
-      ->required()
-      ->check(CLI::IsMember({"units", "probe", "profile"}));
+  tool.option("TASK", chosen, list)->required()->check(CLI::IsMember(names));
   return tool.run(argc, argv, [&chosen] {
     retort::fail_usage("the task comes before its options: {} {} ...", name, chosen);
   });

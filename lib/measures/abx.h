@@ -52,7 +52,8 @@ class AbxItems {
 // triples of a cell, then over the contexts (across: and X's speakers) of a pair of phones and a speaker,
 // then over speakers, then over ordered pairs of phones, each time all alike. That is what fastabx and
 // Libri-Light report (Schatz et al., "Evaluating speech features with the Minimal-Pair ABX task", 2013; for
-// DTW's path, where it may go several ways, see abx.cpp). An Error where no two phones can be compared.
+// DTW's path, where it may go several ways, see abx.cpp). Without a
+// cell there is no error to tell.
 AbxScore abx_score(const AbxItems& items, AbxSpeakers speakers, int threads);
 
 }  // namespace retort

@@ -6,7 +6,6 @@
 namespace retort {
 namespace {
 
-constexpr int64_t frame_centre = 200;  // samples from the first one that a frame sees to its middle
 constexpr int64_t overhang_allowed = model_rate / 10;
 
 }  // namespace

@@ -9,8 +9,10 @@
 
 namespace retort {
 
-// Frame t of frames `hop` samples apart is taken at sample t * hop + 200, the middle of the 400 samples that
-// a HuBERT frame or an MFCC window sees.
+inline constexpr int64_t frame_centre = 200;  // samples from the first one that a frame sees to its middle
+
+// Frame t of frames `hop` samples apart is taken at sample t * hop + frame_centre, the middle of the 400
+// samples that a HuBERT frame or an MFCC window sees.
 class PhoneTally {
  public:
   // Of units 0 .. units - 1; frames of silence are counted apart unless `keep_silence`. Keeps a copy of what

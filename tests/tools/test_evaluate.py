@@ -2,9 +2,12 @@
 
 import json
 import math
+import shutil
+import subprocess
+import sys
 from collections import Counter
 
-from harness import FIXTURES, ToolTest, needs_torch, tone, write_wav
+from harness import FIXTURES, ROOT, ToolTest, needs_torch, tone, write_wav
 
 MODEL = FIXTURES / "model" / "post"
 HEX = r"[0-9a-f]{32}"
@@ -132,6 +135,197 @@ class UnitsTest(ToolTest):
                    "phones.ctm")
         self.fails(2, "--hop 200: labels has a frame every 320 samples", *self.units("--hop", 200))
         self.fails(2, "--model", *self.units("--model", "mfcc"))
+        self.leaves_nothing("result.json")
+
+
+class AgreementTest(ToolTest):
+    def write_labels(self, name, labels):
+        (self.folder / f"{name}.km").write_text("".join(" ".join(map(str, units)) + "\n" for units in labels.values()))
+        (self.folder / f"{name}.jsonl").write_text("".join(
+            json.dumps({"id": key, "path": f"{key}.wav", "start": 0, "rate": 16000, "channel": 0,
+                        "samples": 320 * len(units) + 80}) + "\n" for key, units in labels.items()))
+        self.succeeds("retort-copy", f"{name}.km", name, "--corpus", f"{name}.jsonl", "--clusters", 7, "--layer", "enc9")
+
+    def agreement(self, labels, reference, *more):
+        return ["retort-evaluate", "agreement", "--labels", labels, "--reference", reference, "-o", "result.json", *more]
+
+    def test_the_same_partition_under_other_names_agrees(self):
+        self.write_labels("ours", {"one": [1, 1, 2, 3], "two": [3, 3]})
+        self.write_labels("theirs", {"two": [0, 0], "one": [5, 5, 4, 0]})
+        run = self.succeeds(*self.agreement("ours", "theirs"))
+        self.assertEqual(run.out, "agreement information 1.0000 rand 1.0000 frames 6\n")
+        result = self.read_json("result.json")
+        self.assertFalse(result["partial"])
+        self.assertEqual(result["counts"], {"frames": 6, "units_used": 3, "reference_units_used": 3, "utterances": 2,
+                                            "utterances_of_one_side": 0})
+        self.assertEqual(self.succeeds(*self.agreement("ours", "theirs")).out, run.out)
+
+    def test_utterances_of_one_side_are_refused_or_marked(self):
+        self.write_labels("ours", {"one": [1, 1, 2, 3], "two": [3, 3], "three": [1]})
+        self.write_labels("theirs", {"one": [5, 5, 4, 0], "four": [1]})
+        self.fails(1, "ours: has utterance two, which theirs lacks", *self.agreement("ours", "theirs"))
+        self.fails(1, "theirs: has utterance four, which", *self.agreement("theirs", "ours"))
+        run = self.succeeds(*self.agreement("ours", "theirs", "--partial"))
+        self.assertEqual(run.out, "agreement partial information 1.0000 rand 1.0000 frames 4\n")
+        self.assertEqual(self.read_json("result.json")["counts"]["utterances_of_one_side"], 3)
+
+    def test_wrong_input(self):
+        self.write_labels("ours", {"one": [1, 1, 2, 3]})
+        self.write_labels("short", {"one": [1, 2]})
+        self.write_labels("same", {"one": [2, 2, 2, 2]})
+        self.fails(1, "utterance one has 4 frames, but 2 in short", *self.agreement("ours", "short"))
+        self.fails(1, "all 4 frames have the same label", *self.agreement("same", "ours"))
+        write_wav(self.folder / "a.wav", tone(0.5))
+        self.succeeds("retort-extract", "--model", "mfcc", "a.wav", "-o", "feats")
+        self.fails(1, "feats: holds features", *self.agreement("feats", "ours"))
+        self.fails(2, "--reference is required", "retort-evaluate", "agreement", "--labels", "ours", "-o", "r.json")
+        self.leaves_nothing("result.json")
+
+
+class IntrinsicTest(ToolTest):
+    """Utterances of three tones in turn, which are the phones."""
+
+    PHONES = {"A": 250.0, "B": 900.0, "C": 2600.0}
+    ORDERS = ("ABACA", "BCBAB", "CACBC", "ACABA")
+
+    def setUp(self):
+        super().setUp()
+        lines, self.ctm = [], []
+        for i in range(16):
+            samples = []
+            for place, phone in enumerate(self.ORDERS[i % 4]):
+                samples += tone(0.12, self.PHONES[phone] * (1 + 0.01 * i))
+                self.ctm.append(f"u{i} 1 {0.12 * place:.2f} 0.12 {phone}")
+            write_wav(self.folder / "wav" / f"{i}.wav", samples)
+            lines.append({"id": f"u{i}", "path": f"wav/{i}.wav", "start": 0, "rate": 16000, "channel": 0,
+                          "samples": len(samples), "speaker": f"s{i // 8}"})
+        self.write("corpus.jsonl", [json.dumps(line) for line in lines])
+        self.write("phones.ctm", self.ctm)
+        self.make_items("test.item")
+
+    def write(self, name, lines):
+        (self.folder / name).write_text("".join(line + "\n" for line in lines))
+
+    def make_items(self, name, *more):
+        done = subprocess.run([sys.executable, "-B", ROOT / "data" / "common" / "items.py", "--alignments", "phones.ctm",
+                               "--corpus", "corpus.jsonl", "-o", name, *more], cwd=self.folder, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def task(self, task, *more, overwrite=True, threads=2):
+        return ["retort-evaluate", task, "-o", "result.json", "--threads", threads, *(["--overwrite"] if overwrite else []),
+                *more]
+
+    def measure(self, *more, threads=2):
+        return self.task("intrinsic", "--corpus", "corpus.jsonl", "--alignments", "phones.ctm", "--items", "test.item",
+                         "-k", 6, *more, threads=threads)
+
+    def test_the_whole_set_in_one_pass(self):
+        run = self.succeeds(*self.measure("--model", MODEL, "--layer", "enc1,enc3", "--teacher", FIXTURES / "model" / "pre"))
+        number = r"-?\d\.\d{4}"
+        pattern = (rf"pnmi {number} phone_purity {number} cluster_purity {number} units_used \d phone_accuracy {number} "
+                   rf"abx_within {number} abx_across {number}\n")
+        self.assertRegex(run.out, rf"\Aintrinsic model enc1 {pattern}intrinsic model enc3 {pattern}"
+                                  rf"intrinsic teacher final {pattern}"
+                                  rf"intrinsic agreement enc1 teacher final information {number} rand {number}\n"
+                                  rf"intrinsic agreement enc3 teacher final information {number} rand {number}\n"
+                                  rf"(intrinsic similarity enc[123] teacher enc\d cka {number} cosine -\n){{3}}\Z")
+        result = self.read_json("result.json")
+        self.assertFalse(result["partial"])
+        self.assertEqual(result["layers"]["model"], ["enc1", "enc2", "enc3"])
+        self.assertEqual(result["counts"]["abx"]["items"], 48)
+        self.assertEqual(result["counts"]["phones"]["phones"], 3)
+        self.assertEqual(result["counts"]["phones"]["test_frames_of_unseen_phones"], 0)
+        for layer in result["metrics"]["layers"]:
+            self.assertTrue(layer["phone_probe"]["converged"])
+
+    def test_a_model_is_like_itself(self):
+        run = self.succeeds(*self.task("similarity", "--corpus", "corpus.jsonl", "--model", MODEL, "--teacher", MODEL,
+                                       "--compare", "enc2", "--compare-teacher", "enc1,enc2"))
+        self.assertEqual(run.out, "similarity enc2 teacher enc2 cka 1.0000 cosine 1.0000\n")
+
+    def test_tones_are_told_apart_by_mfcc(self):
+        run = self.succeeds(*self.measure("--model", "mfcc"))
+        self.assertRegex(run.out, r"phone_accuracy (1\.0000|0\.9\d*) abx_within 0\.0\d* abx_across 0\.0")
+        first = self.read_json("result.json")
+        self.succeeds(*self.measure("--model", "mfcc", threads=1))
+        second = self.read_json("result.json")
+        for result in (first, second):
+            del result["seconds"], result["seconds_by_part"]
+        self.assertEqual(first, second)
+
+    def test_stores_score_as_audio_does(self):
+        self.succeeds("retort-extract", "--model", MODEL, "--layer", "enc2", "corpus.jsonl", "-o", "ours")
+        audio = self.succeeds(*self.task("abx", "--corpus", "corpus.jsonl", "--model", MODEL, "--layer", "enc2", "--items",
+                                         "test.item"))
+        from_audio = self.read_json("result.json")
+        stored = self.succeeds(*self.task("abx", "--features", "ours", "--items", "test.item"))
+        self.assertEqual(stored.out, audio.out)
+        self.assertEqual(self.read_json("result.json")["metrics"], from_audio["metrics"])
+        self.assertEqual(self.read_json("result.json")["model"], from_audio["model"])
+        again = self.succeeds(*self.task("abx", "--features", "ours", "--items", "test.item", overwrite=False))
+        self.assertIn("nothing to do", again.err)
+        self.assertEqual(again.out, stored.out)
+
+    def test_items_of_any_context_can_be_thinned_out(self):
+        self.make_items("phone.item", "--span", "phone")
+        self.succeeds(*self.task("abx", "--corpus", "corpus.jsonl", "--model", "mfcc", "--items", "phone.item",
+                                 "--context", "any"))
+        self.assertEqual(self.read_json("result.json")["counts"]["abx"]["within"]["phone_pairs"], 6)
+        self.succeeds(*self.task("abx", "--corpus", "corpus.jsonl", "--model", "mfcc", "--items", "phone.item",
+                                 "--context", "any", "--most-items", 4))
+        self.assertEqual(self.read_json("result.json")["counts"]["abx"]["items"], 4 * 2 * 3)
+
+    def test_what_one_side_lacks_is_refused_or_marked(self):
+        self.write("fewer.jsonl", (self.folder / "corpus.jsonl").read_text().splitlines()[:12])
+        self.succeeds("retort-extract", "--model", "mfcc", "fewer.jsonl", "-o", "ours")
+        self.succeeds("retort-extract", "--model", "mfcc", "corpus.jsonl", "-o", "theirs")
+        compare = self.task("similarity", "--features", "ours", "--teacher-features", "theirs")
+        self.fails(1, "theirs: 4 of its 16 utterances (the first is u12) are missing elsewhere", *compare)
+        run = self.succeeds(*compare, "--partial")
+        self.assertIn("similarity partial mfcc teacher mfcc cka 1.0000", run.out)
+        abx = self.task("abx", "--corpus", "fewer.jsonl", "--model", "mfcc", "--items", "test.item")
+        self.fails(1, "test.item: 12 items are of utterances that are not there (the first is u12)", *abx)
+        self.succeeds(*abx, "--partial")
+        self.assertTrue(self.read_json("result.json")["partial"])
+
+    def test_wrong_input(self):
+        self.write("phones.ctm", [line.replace("B", "A").replace("C", "A") for line in self.ctm])
+        self.fails(1, "all 464 frames lie in the same phone", *self.measure("--model", "mfcc", "--hop", 320))
+        self.write("phones.ctm", [line.replace("u", "x") for line in self.ctm])
+        self.fails(1, "none of the 16 utterances is aligned", *self.measure("--model", "mfcc"))
+        self.write("phones.ctm", self.ctm)
+        self.fails(1, "test.item:1: names no column onset", *self.bad_items("#file #phone"))
+        self.fails(1, "is no onset and offset", *self.bad_items(*self.items()[:1], "u0 0.2 0.1 A B C s"))
+        self.fails(1, "an item of u0 ends at 7.00 s", *self.bad_items(*self.items(), "u0 0.2 7 A B C s0"))
+        self.fails(1, "no two phones share a speaker and a context", *self.bad_items(*self.items()[:2]))
+        self.fails(1, "none of its utterances (the first is x) is there",
+                   *self.bad_items(*self.items()[:1], "x 0 0.1 A B C s"))
+        self.leaves_nothing("result.json")
+
+    def items(self):
+        self.make_items("test.item")
+        return (self.folder / "test.item").read_text().splitlines()
+
+    def bad_items(self, *lines):
+        self.write("test.item", lines)
+        return self.task("abx", "--corpus", "corpus.jsonl", "--model", "mfcc", "--items", "test.item")
+
+    def test_a_model_of_another_sample_rate_is_refused(self):
+        model = self.folder / "model"
+        shutil.copytree(MODEL, model)
+        config = json.loads((model / "preprocessor_config.json").read_text())
+        (model / "preprocessor_config.json").write_text(json.dumps({**config, "sampling_rate": 8000}))
+        self.fails(1, "8000", *self.measure("--model", model))
+
+    def test_wrong_usage(self):
+        self.fails(2, "one of them says what to measure", *self.task("intrinsic", "--model", "mfcc", "--corpus", "c"))
+        self.fails(2, "one of them says what is measured", *self.task("abx", "--items", "test.item"))
+        self.fails(2, "--model needs the audio", *self.task("abx", "--items", "test.item", "--model", "mfcc"))
+        self.fails(2, "--items is required", *self.task("abx", "--model", "mfcc", "--corpus", "corpus.jsonl"))
+        self.fails(2, "is required", *self.task("similarity", "--model", "mfcc", "--corpus", "corpus.jsonl"))
+        self.fails(2, "mfcc has none", *self.measure("--model", "mfcc", "--layer", "enc1"))
+        self.fails(2, "enc9", *self.measure("--model", MODEL, "--layer", "enc9"))
+        self.fails(2, "--clusters", *self.measure("--model", "mfcc", "-k", 1))
         self.leaves_nothing("result.json")
 
 
