@@ -169,6 +169,8 @@ int profile(int argc, char** argv) {
   Tool tool(name, "profile: parameters, multiply-accumulates, speed and memory of models.",
             "retort-evaluate profile --model teacher --model student -o profile.json");
   tool.option("--model", options.models, "Model folder (may be repeated)")->required();
+  tool.option("--precision", options.precisions, "What is timed: f32, bf16 where the CPU has it, int8")
+      ->check(CLI::IsMember({"f32", "bf16", "int8"}));
   tool.option("--seconds", options.seconds, "Length of the waveform that speed is measured on")
       ->check(CLI::Range(0.1, 3600.0));
   tool.option("--repeats", options.repeats, "Timed runs; the median counts")->check(CLI::Range(1, 1000));

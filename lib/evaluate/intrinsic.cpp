@@ -82,7 +82,10 @@ class IntrinsicJob {
     if (const auto done = file_.begin(job())) return lines_of(*done);
     make_measures();
     Stopwatch watch;
-    Json result = {{"metrics", Json::object()}, {"counts", Json::object()}};
+    Json result = {
+        {"metrics", Json::object()},
+        {"counts",
+         {{"utterances", feed_->utterances().size()}, {"utterances_of_one_side", feed_->unmatched()}}}};
     result["counts"]["bad"] = feed_->run([&](FedUtterance utterance) {
       for (const auto& measure : measures_) measure->add(utterance);
     });
@@ -91,8 +94,6 @@ class IntrinsicJob {
       measure->finish(result);
       seconds[measure->name()] = watch.lap();
     }
-    result["counts"]["utterances"] = feed_->utterances().size();
-    result["counts"]["utterances_of_one_side"] = feed_->unmatched();
     result["partial"] = feed_->unmatched() > 0 || items_missing(result) > 0;
     result["seconds_by_part"] = std::move(seconds);
     return lines_of(file_.write(result));

@@ -14,7 +14,7 @@
 namespace retort {
 namespace {
 
-constexpr const char* protocol = "profile-1";
+constexpr const char* protocol = "profile-2";
 
 std::vector<float> noise(double seconds) {
   Random random(1);
@@ -55,48 +55,70 @@ double median_seconds(FrameEncoder& encoder, const std::vector<std::vector<float
   return seconds[static_cast<std::size_t>(repeats / 2)];
 }
 
-Json measure_speed(const std::string& model, const ProfileOptions& options) {
+// One thread, then all of them.
+std::vector<int> thread_counts(const ProfileOptions& options) {
   const int all = options.threads > 0 ? options.threads : available_threads();
-  Json rows = Json::array();
-  for (const int threads : {1, all}) {
-    if (threads == all && all == 1 && !rows.empty()) break;
+  return all == 1 ? std::vector<int>{1} : std::vector<int>{1, all};
+}
+
+Json speed_row(FrameEncoder& encoder, int threads, int batch, const ProfileOptions& options) {
+  const std::vector<std::vector<float>> waveforms(static_cast<std::size_t>(batch), noise(options.seconds));
+  const double seconds = median_seconds(encoder, waveforms, options.repeats);
+  const double audio = options.seconds * batch;
+  return {{"threads", threads},
+          {"batch", batch},
+          {"seconds", seconds},
+          {"real_time_factor", seconds / audio},
+          {"times_real_time", audio / seconds}};
+}
+
+// How long one second of speech is on its way.
+Json latency_row(FrameEncoder& encoder, int threads, const ProfileOptions& options) {
+  return {{"threads", threads}, {"seconds", median_seconds(encoder, {noise(1)}, options.repeats)}};
+}
+
+// Adds the rows of one precision; every row says which.
+void measure(const std::string& model, const std::string& precision, const ProfileOptions& options,
+             Json& row) {
+  reset_peak_memory();
+  const auto add = [&](const char* list, const Json& measured) {
+    Json one = {{"precision", precision}};
+    one.update(measured);
+    row[list].push_back(std::move(one));
+  };
+  for (const int threads : thread_counts(options)) {
     EncoderOptions encoder_options;
     encoder_options.model = model;
     encoder_options.threads = threads;
+    encoder_options.precision = precision;
     const std::unique_ptr<FrameEncoder> encoder = make_frame_encoder(encoder_options);
-    for (const std::size_t batch : {1, 8}) {
-      const std::vector<std::vector<float>> waveforms(batch, noise(options.seconds));
-      const double seconds = median_seconds(*encoder, waveforms, options.repeats);
-      const double audio = options.seconds * static_cast<double>(batch);
-      rows.push_back({{"threads", threads},
-                      {"batch", batch},
-                      {"seconds", seconds},
-                      {"real_time_factor", seconds / audio},
-                      {"times_real_time", audio / seconds}});
-    }
+    for (const int batch : {1, 8}) add("speed", speed_row(*encoder, threads, batch, options));
+    add("latency_of_1_s", latency_row(*encoder, threads, options));
   }
-  return rows;
+  row["peak_memory_bytes"][precision] = peak_memory();
 }
 
-Json profile_model(const std::string& model, const ProfileOptions& options) {
-  reset_peak_memory();
-  const ModelWeights weights = read_model(model);
-  const ParameterCount parameters = count_parameters(weights.config);
+Json profile_model(const std::string& model, const std::string& hash, const ProfileOptions& options) {
+  const ModelConfig config = read_config(model);
+  const ParameterCount parameters = count_parameters(config);
   const auto samples = static_cast<int64_t>(options.seconds * model_rate);
-  const MacCount macs = count_macs(weights.config, samples);
+  const MacCount macs = count_macs(config, samples);
   Json per_second = Json::object();
   for (const auto& [component, count] : macs.by_component)
     per_second[component] = static_cast<double>(count) / options.seconds;
-  return {
-      {"model", weights.hash()},
+  Json row = {
+      {"model", hash},
       {"parameters",
        {{"backbone", parameters.backbone}, {"total", parameters.total}, {"by_role", parameters.by_role}}},
       {"macs_per_second",
        {{"total", static_cast<double>(macs.total) / options.seconds}, {"by_component", per_second}}},
       {"bytes",
        {{"f32", parameters.backbone * 4}, {"f16", parameters.backbone * 2}, {"int8", parameters.backbone}}},
-      {"speed", measure_speed(model, options)},
-      {"peak_memory_bytes", peak_memory()}};
+      {"speed", Json::array()},
+      {"latency_of_1_s", Json::array()},
+      {"peak_memory_bytes", Json::object()}};
+  for (const std::string& precision : options.precisions) measure(model, precision, options, row);
+  return row;
 }
 
 // "student" of "run/student/".
@@ -104,20 +126,34 @@ std::string folder_name(const std::filesystem::path& path) {
   return path.has_filename() ? path.filename().string() : path.parent_path().filename().string();
 }
 
-std::string table_of(const Json& result, const std::vector<std::string>& names) {
-  std::string table = fmt::format("{:24} {:>10} {:>12} {:>10} {:>10} {:>10}\n", "model", "params M",
-                                  "GMAC/s audio", "x RT 1 thr", "x RT all", "peak MiB");
-  for (std::size_t i = 0; i < names.size(); ++i) {
+// The rows of a list that are of this precision.
+std::vector<Json> rows_of(const Json& list, const std::string& precision) {
+  std::vector<Json> rows;
+  for (const Json& row : list)
+    if (row.at("precision") == precision) rows.push_back(row);
+  return rows;
+}
+
+std::string table_of(const Json& result, const ProfileOptions& options) {
+  std::string table = fmt::format("{:24} {:>9} {:>10} {:>12} {:>9} {:>10} {:>10} {:>10} {:>10} {:>9}",
+                                  "model", "precision", "params M", "GMAC/s audio", "f32 MiB", "x RT 1 thr",
+                                  "x RT all", "1 s: 1 thr", "all, ms", "peak MiB");
+  for (std::size_t i = 0; i < options.models.size(); ++i) {
     const Json& row = result.at("metrics").at(i);
-    const Json& speed = row.at("speed");
-    table += fmt::format("{:24} {:10.3f} {:12.4f} {:10.1f} {:10.1f} {:10.0f}\n", folder_name(names[i]),
-                         row.at("parameters").at("backbone").get<double>() / 1e6,
-                         row.at("macs_per_second").at("total").get<double>() / 1e9,
-                         speed.front().at("times_real_time").get<double>(),
-                         speed.back().at("times_real_time").get<double>(),
-                         row.at("peak_memory_bytes").get<double>() / (1 << 20));
+    for (const std::string& precision : options.precisions) {
+      const std::vector<Json> speed = rows_of(row.at("speed"), precision);
+      const std::vector<Json> latency = rows_of(row.at("latency_of_1_s"), precision);
+      table += fmt::format(
+          "\n{:24} {:>9} {:10.3f} {:12.4f} {:9.1f} {:10.1f} {:10.1f} {:10.1f} {:10.1f} {:9.0f}",
+          folder_name(options.models[i]), precision, row.at("parameters").at("backbone").get<double>() / 1e6,
+          row.at("macs_per_second").at("total").get<double>() / 1e9,
+          row.at("bytes").at("f32").get<double>() / (1 << 20),
+          speed.front().at("times_real_time").get<double>(), speed.back().at("times_real_time").get<double>(),
+          1e3 * latency.front().at("seconds").get<double>(), 1e3 * latency.back().at("seconds").get<double>(),
+          row.at("peak_memory_bytes").at(precision).get<double>() / (1 << 20));
+    }
   }
-  return table.substr(0, table.size() - 1);
+  return table;
 }
 
 }  // namespace
@@ -126,17 +162,20 @@ std::string run_profile(const ProfileOptions& options) {
   ResultFile file(options.result);
   Json hashes = Json::array();
   for (const std::string& model : options.models) hashes.push_back(read_model(model).hash());
-  const Json job = {
-      {"task", "profile"},
-      {"protocol", protocol},
-      {"model", hashes},
-      {"options",
-       {{"seconds", options.seconds}, {"repeats", options.repeats}, {"threads", options.threads}}}};
-  if (const auto done = file.begin(job)) return table_of(*done, options.models);
+  const Json job = {{"task", "profile"},
+                    {"protocol", protocol},
+                    {"model", hashes},
+                    {"options",
+                     {{"seconds", options.seconds},
+                      {"repeats", options.repeats},
+                      {"threads", options.threads},
+                      {"precisions", options.precisions}}}};
+  if (const auto done = file.begin(job)) return table_of(*done, options);
   Json rows = Json::array();
-  for (const std::string& model : options.models) rows.push_back(profile_model(model, options));
+  for (std::size_t i = 0; i < options.models.size(); ++i)
+    rows.push_back(profile_model(options.models[i], hashes[i].get<std::string>(), options));
   const Json machine = {{"cpu", proc_value("/proc/cpuinfo", "model name")}, {"threads", available_threads()}};
-  return table_of(file.write({{"metrics", rows}, {"machine", machine}}), options.models);
+  return table_of(file.write({{"metrics", rows}, {"machine", machine}}), options);
 }
 
 }  // namespace retort

@@ -128,15 +128,16 @@ void add_references(const std::vector<std::string>& references, std::vector<Run>
     runs.push_back({names[i], read_training_log(references[i]), nullptr, false, ""});
 }
 
-// An object in a list is named by its whole numbers, which say what was set (threads, batch); its other
-// numbers are what was measured.
+// An object in a list is named by its texts and whole numbers, which say what was set (layer, threads,
+// batch); its other numbers are what was measured.
 std::pair<std::string, Json> named_element(const Json& element, std::size_t index) {
   if (!element.is_object()) return {std::to_string(index), element};
   std::string name;
   Json measured = Json::object();
   for (const auto& [key, value] : element.items()) {
-    if (value.is_number_integer())
-      name += fmt::format("{}{} {}", name.empty() ? "" : ", ", key, value.dump());
+    if (value.is_number_integer() || value.is_string())
+      name += fmt::format("{}{} {}", name.empty() ? "" : ", ", key,
+                          value.is_string() ? value.get<std::string>() : value.dump());
     else
       measured[key] = value;
   }

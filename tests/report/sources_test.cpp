@@ -83,12 +83,13 @@ TEST_CASE("metrics of several models and of lists are named by what they were me
   work.write(
       "p.json",
       R"({"task":"profile","metrics":[{"model":")" + hash +
-          R"(","bytes":{"f32":4},"speed":[{"threads":2,"batch":8,"seconds":0.5}]},{"model":"other"}]})");
+          R"(","bytes":{"f32":4},"speed":[{"precision":"f32","threads":2,"batch":8,"seconds":0.5}]},{"model":"other"}]})");
   const Sources sources = read_sources({work.path("p.json")}, {});
   REQUIRE(sources.scores.size() == 2);
   CHECK(sources.scores[0].name == "p 01234567");
-  CHECK(sources.scores[0].metrics == std::vector<std::pair<std::string, double>>{
-                                         {"bytes.f32", 4}, {"speed.threads 2, batch 8.seconds", 0.5}});
+  CHECK(sources.scores[0].metrics ==
+        std::vector<std::pair<std::string, double>>{
+            {"bytes.f32", 4}, {"speed.precision f32, threads 2, batch 8.seconds", 0.5}});
   CHECK(sources.scores[0].n == 0);
   CHECK(sources.scores[1].model == "other");
 }

@@ -445,12 +445,22 @@ class ProfileTest(ToolTest):
                              [(1, 1), (1, 8), (2, 1), (2, 8)])
             for speed in row["speed"]:
                 self.assertAlmostEqual(speed["real_time_factor"] * speed["times_real_time"], 1)
-            self.assertGreater(row["peak_memory_bytes"], 1 << 20)
+            self.assertEqual([row["threads"] for row in row["latency_of_1_s"]], [1, 2])
+            self.assertGreater(row["peak_memory_bytes"]["f32"], 1 << 20)
         # The first block of the conv stack, by hand: 16 kernels of 10 samples at floor((16000 - 10) / 5) + 1 places.
         self.assertGreater(result["metrics"][0]["macs_per_second"]["by_component"]["conv"], 3199 * 16 * 10)
         self.assertNotIn(str(FIXTURES), (self.folder / "profile.json").read_text())
 
+    def test_precisions_are_rows_of_their_own(self):
+        run = self.succeeds(*self.profile("--model", MODEL, "--precision", "f32", "int8", "--threads", 1))
+        self.assertEqual([line.split()[:2] for line in run.out.splitlines()[1:]], [["post", "f32"], ["post", "int8"]])
+        (row,) = self.read_json("profile.json")["metrics"]
+        self.assertEqual([(speed["precision"], speed["batch"]) for speed in row["speed"]],
+                         [("f32", 1), ("f32", 8), ("int8", 1), ("int8", 8)])
+        self.assertEqual(sorted(row["peak_memory_bytes"]), ["f32", "int8"])
+
     def test_wrong_input_and_usage(self):
+        self.fails(2, "--precision", *self.profile("--model", MODEL, "--precision", "f8"))
         self.fails(1, "none", *self.profile("--model", "none"))
         self.fails(2, "--model is required", *self.profile())
         self.fails(2, "--seconds", *self.profile("--model", MODEL, seconds=0))
