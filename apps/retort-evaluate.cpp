@@ -11,6 +11,7 @@
 #include "evaluate/intrinsic.h"
 #include "evaluate/probe.h"
 #include "evaluate/profile.h"
+#include "evaluate/score.h"
 #include "evaluate/units.h"
 
 namespace {
@@ -179,13 +180,33 @@ int profile(int argc, char** argv) {
   return tool.run(argc, argv, [&options] { std::cout << run_profile(options) << "\n"; });
 }
 
+int score(int argc, char** argv) {
+  retort::ScoreOptions options;
+  Tool tool(name, "score: hypotheses of any system against references.",
+            "retort-evaluate score --metric wer --references ref.txt --hypotheses hyp.txt -o wer.json");
+  tool.option("--metric", options.metric, "wer, cer, slots, der or eer")
+      ->required()
+      ->check(CLI::IsMember(retort::score_metrics()));
+  tool.option("--references", options.references, "Lines \"id text\"; RTTM (der); trials (eer)")->required();
+  tool.option("--hypotheses", options.hypotheses, "Lines \"id text\"; RTTM (der); \"id id score\" (eer)")
+      ->required();
+  tool.flag("--partial", options.partial, "Score what both have, and say that the score is partial");
+  tool.option("--collar", options.collar, "der: seconds at each side of a boundary that do not count")
+      ->check(CLI::Range(0.0, 60.0));
+  tool.flag("--skip-overlap", options.skip_overlap, "der: leave out where several talk");
+  tool.option("--target-prior", options.target_prior, "eer: probability of a target, for minDCF")
+      ->check(CLI::Range(1e-6, 1 - 1e-6));
+  bind_result(tool, options.result);
+  return tool.run(argc, argv, [&options] { std::cout << run_score(options) << "\n"; });
+}
+
 struct Task {
   const char* name;
   int (*run)(int argc, char** argv);
 };
-constexpr Task tasks[] = {{"units", units},    {"agreement", agreement},   {"intrinsic", intrinsic},
-                          {"abx", abx},        {"similarity", similarity}, {"probe", probe},
-                          {"profile", profile}};
+constexpr Task tasks[] = {{"units", units}, {"agreement", agreement},   {"intrinsic", intrinsic},
+                          {"abx", abx},     {"similarity", similarity}, {"probe", probe},
+                          {"score", score}, {"profile", profile}};
 
 }  // namespace
 

@@ -423,6 +423,71 @@ class ProbeTest(ToolTest):
         self.fails(2, "--labels", *self.probe("--model", "mfcc", "--labels", "labels"))
 
 
+class ScoreTest(ToolTest):
+    def write(self, name, *lines):
+        (self.folder / name).write_text("".join(line + "\n" for line in lines))
+
+    def score(self, metric, *more):
+        return ["retort-evaluate", "score", "--metric", metric, "--references", "ref", "--hypotheses", "hyp", "-o",
+                "score.json", *more]
+
+    def test_texts(self):
+        self.write("ref", "a the cat sat", "b on", "c")
+        self.write("hyp", "a the cut sat down", "b on", "c")
+        self.assertEqual(self.succeeds(*self.score("wer")).out, "score wer 0.5000\n")
+        result = self.read_json("score.json")
+        self.assertFalse(result["partial"])
+        self.assertEqual(result["counts"], {
+            "reference_tokens": 4, "substitutions": 1, "deletions": 0, "insertions": 1, "utterances": 3,
+            "wrong_utterances": 1, "empty_references": 1, "missing": 0, "extra": 0})
+        self.assertEqual(self.succeeds(*self.score("cer", "--overwrite")).out, "score cer 0.4615\n")
+
+    def test_ids_of_one_side_alone(self):
+        self.write("ref", "a one", "b two")
+        self.write("hyp", "b two", "c three")
+        self.fails(1, "hyp: 1 references without hypothesis (first: a), 1 hypotheses without reference (first: c)",
+                   *self.score("wer"))
+        self.leaves_nothing("score.json")
+        run = self.succeeds(*self.score("wer", "--partial"))
+        self.assertEqual(run.out, "score wer 0.0000 PARTIAL missing 1 extra 1\n")
+        self.assertTrue(self.read_json("score.json")["partial"])
+        self.write("hyp", "d four")
+        self.fails(1, "none of the 2 references has a hypothesis", *self.score("wer", "--partial", "--overwrite"))
+
+    def test_slots(self):
+        self.write("ref", "a play B-song hey jude E-song", "b B-city rome E-city")
+        self.write("hyp", "a play B-song hey june E-song", "b rome")
+        self.assertEqual(self.succeeds(*self.score("slots")).out, "score slot_type_f1 0.5000 slot_value_cer 0.4167\n")
+        self.write("ref", "a play", "b rome")
+        self.fails(1, "none of 2 references has a slot", *self.score("slots", "--overwrite"))
+
+    def test_turns(self):
+        self.write("ref", "SPEAKER r 1 0 2 <NA> <NA> anna <NA> <NA>", "SPEAKER r 1 1.5 2.5 <NA> <NA> bob <NA> <NA>")
+        self.write("hyp", "SPEAKER r 1 0 2 <NA> <NA> 1 <NA> <NA>", "SPEAKER r 1 2 2 <NA> <NA> 2 <NA> <NA>")
+        self.assertEqual(self.succeeds(*self.score("der")).out, f"score der {0.5 / 4.5:.4f}\n")
+        self.assertEqual(self.succeeds(*self.score("der", "--skip-overlap", "--overwrite")).out, "score der 0.0000\n")
+        # 0.25 s at each side of 0, 1.5, 2 and 4 s are left out, so that nothing is left of the overlap.
+        self.assertEqual(self.succeeds(*self.score("der", "--collar", 0.25, "--overwrite")).out, "score der 0.0000\n")
+
+    def test_trials(self):
+        self.write("ref", "1 a b", "0 a c", "0 b c", "c d target")
+        self.write("hyp", "a b 0.9", "a c 0.1", "b c 0.5", "c d 0.3")
+        self.assertEqual(self.succeeds(*self.score("eer")).out, "score eer 0.5000 min_dcf 0.5000\n")
+        self.write("hyp", "a b 0.9", "a c high", "b c 0.5", "c d 0.3")
+        self.fails(1, "hyp:2: high is no score", *self.score("eer", "--overwrite"))
+        self.write("ref", "1 a b", "1 a c", "1 b c", "1 c d")
+        self.write("hyp", "a b 0.9", "a c 0.1", "b c 0.5", "c d 0.3")
+        self.fails(1, "4 target and 0 other trials", *self.score("eer", "--overwrite"))
+
+    def test_wrong_input_and_usage(self):
+        self.fails(1, "ref", *self.score("wer"))
+        self.fails(2, "--metric", *self.score("bleu"))
+        self.write("ref", "a", "b")
+        self.write("hyp", "a one", "b")
+        self.fails(1, "all 2 references are empty", *self.score("wer"))
+        self.leaves_nothing("score.json")
+
+
 class ProfileTest(ToolTest):
     def profile(self, *more, seconds=1):
         return ["retort-evaluate", "profile", "--seconds", seconds, "--repeats", 2, "-o", "profile.json", *more]
