@@ -15,8 +15,8 @@ struct ExactNearest {
   double distance;  // squared
 };
 
-// What defines a label (kmeans.h): the centroid, a row of `centroids`, at the least squared_distance() from
-// `row`, the lower index where two are equal.
+// What defines a label (nearest/assigner.h): the centroid, a row of `centroids`, at the least
+// squared_distance() from `row`, the lower index where two are equal.
 ExactNearest nearest_exactly(const float* row, const Matrix& centroids);
 
 // Relative error of a dot product of `dim` f32 terms, whatever their order (Higham, Accuracy and Stability of

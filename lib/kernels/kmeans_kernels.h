@@ -9,7 +9,7 @@
 // CPU to the last bit, without a float that two threads add to.
 //
 // Scores are |c|^2 - 2 x.c of frames and centroids less a fixed reference amid the frames, in bf16 with f32
-// sums; their error is bounded as the native engine's are (kmeans/native_search.h). No score leaves the
+// sums; their error is bounded as the native engine's are (nearest/native_search.h). No score leaves the
 // registers: a frame is read once, however many centroids there are.
 #pragma once
 

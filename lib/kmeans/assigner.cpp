@@ -1,57 +1,11 @@
-// The engines' labels of rows, without anything remembered.
-#include <algorithm>
-#include <array>
-#include <vector>
-
+// Which engine labels rows.
 #include "base/error.h"
-#include "base/pool.h"
 #include "base/threads.h"
-#include "kernels/exact_distance.h"
-#include "kmeans/centroid_groups.h"
 #include "kmeans/kmeans.h"
-#include "kmeans/native_search.h"
 #include "kmeans/nearest_search.h"
 
 namespace retort {
 namespace {
-
-class NativeAssigner : public Assigner {
- public:
-  NativeAssigner(const Matrix& centroids, int threads)
-      : centroids_(centroids, group_centroids(centroids, panel_width), score_kernels(cpu_path())),
-        threads_(threads),
-        searches_([this] { return std::make_unique<NativeSearch>(centroids_); }) {}
-
-  void assign(const float* rows, int64_t count, int32_t* labels, double* distances) override {
-    constexpr int64_t task = NativeSearch::block_rows;
-    parallel_for(static_cast<size_t>((count + task - 1) / task), threads_, [&](size_t index) {
-      const int64_t first = static_cast<int64_t>(index) * task;
-      searches_.use([&](NativeSearch& search) {
-        assign_block(search, rows + first * centroids_.dim(), std::min(task, count - first), labels + first,
-                     distances ? distances + first : nullptr);
-      });
-    });
-  }
-
- private:
-  void assign_block(NativeSearch& search, const float* rows, int64_t count, int32_t* labels,
-                    double* distances) const {
-    std::vector<FrameBounds> bounds(static_cast<size_t>(count));
-    std::array<const float*, NativeSearch::block_rows> pointers{};
-    for (int64_t i = 0; i < count; ++i) pointers[static_cast<size_t>(i)] = rows + i * centroids_.dim();
-    search.search(pointers.data(), count, bounds.data());
-    for (int64_t i = 0; i < count; ++i) {
-      labels[i] = bounds[static_cast<size_t>(i)].label;
-      if (distances)
-        distances[i] = squared_distance(rows + i * centroids_.dim(),
-                                        centroids_.centroids().row(labels[i]).data(), centroids_.dim());
-    }
-  }
-
-  const PanelledCentroids centroids_;
-  const int threads_;
-  Pool<NativeSearch> searches_;
-};
 
 #ifdef RETORT_WITH_CUDA
 constexpr const char* engine_on_cuda = "cuda";
@@ -102,7 +56,7 @@ std::unique_ptr<Assigner> make_assigner(const Matrix& centroids, const std::stri
     return make_settling_assigner(centroids, make_torch_search(centred, device), workers);
   }
 #endif
-  return std::make_unique<NativeAssigner>(centroids, workers);
+  return make_native_assigner(centroids, workers);
 }
 
 }  // namespace retort

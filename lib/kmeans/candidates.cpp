@@ -12,8 +12,8 @@
 #include "kmeans/cluster_sums.h"
 #include "kmeans/exact_sums.h"
 #include "kmeans/kmeans_init.h"
-#include "kmeans/native_search.h"
 #include "kmeans/plus_plus.h"
+#include "nearest/native_search.h"
 
 namespace retort {
 namespace {

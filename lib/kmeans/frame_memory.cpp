@@ -14,8 +14,8 @@
 #include "kmeans/kmeans_device.h"
 #include "kmeans/kmeans_init.h"
 #include "kmeans/native_labeller.h"
-#include "kmeans/native_search.h"
 #include "kmeans/plus_plus.h"
+#include "nearest/native_search.h"
 
 namespace retort {
 namespace {

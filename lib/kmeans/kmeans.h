@@ -1,10 +1,9 @@
 // K-means over any source of frames, by one of several engines.
 //
-// Whatever the engine, the label of a frame is defined once: the centroid at the least squared distance,
-// computed in f64 from the f32 values in a fixed order, the lower index where two are equal. An engine only
-// finds that centroid fast, and says where it is not sure (nearest_search.h). Labels therefore depend neither
-// on the engine nor on threads, batches or shards, and the engines that share Retort's own Lloyd loop (all
-// but faiss) give the same centroids.
+// Whatever the engine, a frame's label is the one that nearest/assigner.h defines: an engine only finds it
+// fast, and says where it is not sure (nearest_search.h). Labels therefore depend neither on the engine nor
+// on threads, batches or shards, and the engines that share Retort's own Lloyd loop (all but faiss) give the
+// same centroids.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +13,7 @@
 
 #include "base/json.h"
 #include "base/matrix.h"
+#include "nearest/assigner.h"
 #include "processes/processes.h"
 
 namespace retort {
@@ -107,15 +107,6 @@ int64_t training_frames(int64_t frames, const KmeansOptions& options);
 
 // The frames that run_kmeans would train on, read where they are. `source` must outlive it.
 std::unique_ptr<FrameSource> select_training_frames(const FrameSource& source, const KmeansOptions& options);
-
-// Nearest centroids of many rows. Equal distances go to the lower index.
-class Assigner {
- public:
-  virtual ~Assigner() = default;
-  // `rows` holds count * dim finite values; labels (and squared distances, unless null) get count values. A
-  // row's label does not depend on which rows it comes with.
-  virtual void assign(const float* rows, int64_t count, int32_t* labels, double* distances) = 0;
-};
 
 // `engine` as in KmeansOptions; faiss has no search of its own here and means auto.
 std::unique_ptr<Assigner> make_assigner(const Matrix& centroids, const std::string& engine,

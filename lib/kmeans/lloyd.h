@@ -1,4 +1,4 @@
-// Lloyd's iterations, with exact labels (kmeans.h).
+// Lloyd's iterations, with exact labels (nearest/assigner.h).
 #pragma once
 
 #include "kmeans/clusters.h"

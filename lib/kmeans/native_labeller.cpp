@@ -6,8 +6,8 @@
 
 #include "base/threads.h"
 #include "kernels/exact_distance.h"
-#include "kmeans/centroid_groups.h"
 #include "kmeans/kmeans_init.h"
+#include "nearest/centroid_groups.h"
 
 namespace retort {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "base/pool.h"
 #include "kmeans/labeller.h"
-#include "kmeans/native_search.h"
+#include "nearest/native_search.h"
 
 namespace retort {
 

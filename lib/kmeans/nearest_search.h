@@ -7,6 +7,8 @@
 
 #include "base/matrix.h"
 #include "kernels/exact_distance.h"
+#include "nearest/assigner.h"
+#include "nearest/centred_centroids.h"
 
 namespace retort {
 
@@ -28,18 +30,6 @@ class NearestSearch {
   // Relative error of a score.
   virtual double error_factor() const = 0;
 };
-
-// Centroids less their mean, which makes scores small and so precise.
-struct CentredCentroids {
-  explicit CentredCentroids(const Matrix& centroids);
-
-  std::vector<float> mean;   // (dim)
-  Matrix centred;            // (K, dim)
-  std::vector<float> norms;  // (K) squared
-  double largest_norm = 0;   // of a centred centroid, not squared
-};
-
-class Assigner;
 
 // Labels by `search`, with what it is not sure of settled in f64. `threads` is positive.
 std::unique_ptr<Assigner> make_settling_assigner(const Matrix& centroids,

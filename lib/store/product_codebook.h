@@ -32,7 +32,7 @@ class ProductCodebook {
   std::string hash() const;
 
   // `frame` holds dim() finite values, `codes` get one byte per subspace: of the centroid at the least
-  // squared distance, as labels are defined (kmeans.h). Thread-safe.
+  // squared distance, as labels are defined (nearest/assigner.h). Thread-safe.
   void encode(const float* frame, std::byte* codes) const;
   // False where a code is not below K.
   [[nodiscard]] bool decode(const std::byte* codes, float* frame) const;

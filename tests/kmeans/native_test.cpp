@@ -7,10 +7,10 @@
 
 #include "cpu_paths.h"
 #include "kernels/exact_distance.h"
-#include "kmeans/centroid_groups.h"
-#include "kmeans/native_search.h"
 #include "kmeans/passes.h"
 #include "made_frames.h"
+#include "nearest/centroid_groups.h"
+#include "nearest/native_search.h"
 
 using namespace retort;
 

@@ -1,4 +1,4 @@
-#include "kmeans/centroid_groups.h"
+#include "nearest/centroid_groups.h"
 
 #include <algorithm>
 #include <numeric>

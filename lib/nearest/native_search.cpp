@@ -1,4 +1,4 @@
-#include "kmeans/native_search.h"
+#include "nearest/native_search.h"
 
 #include <algorithm>
 #include <cmath>

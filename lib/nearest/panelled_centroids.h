@@ -7,7 +7,7 @@
 
 #include "base/matrix.h"
 #include "kernels/score_panel.h"
-#include "kmeans/nearest_search.h"
+#include "nearest/centred_centroids.h"
 
 namespace retort {
 

@@ -5,7 +5,7 @@
 // kernels each, so that what survives is still computed sixteen scores at a time. Every comparison has the
 // errors of its numbers on the safe side: of scores by f32_error_factor(), of bf16 by the lengths of what
 // rounding took from the frame and from the centroids (Cauchy-Schwarz). What they cannot decide is scored in
-// f32, and what that cannot in f64, which is what defines a label (kmeans.h).
+// f32, and what that cannot in f64, which is what defines a label (assigner.h).
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "kmeans/panelled_centroids.h"
+#include "nearest/panelled_centroids.h"
 
 namespace retort {
 
