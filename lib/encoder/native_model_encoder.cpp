@@ -1,11 +1,15 @@
 #include <algorithm>
 
+#include "base/signals.h"
 #include "encoder/model_encoder.h"
 #include "model/checkpoint.h"
+#include "model/streaming.h"
 #include "native/native_model.h"
 
 namespace retort {
 namespace {
+
+constexpr int64_t frames_per_run = 2048;  // of an utterance that needs no windows
 
 NativeOptions native_options(const EncoderOptions& options, int threads) {
   NativeOptions native;
@@ -66,6 +70,7 @@ class NativeModelEncoder : public ModelEncoder {
   }
 
   std::vector<Matrix> encode_long(const std::vector<float>& waveform) {
+    if (obstacle_to_streaming(model_.config()).empty()) return encode_run_by_run(waveform);
     const NativeModel::ConvFrames conv = model_.conv_frames(normalised(waveform));
     const int64_t channels = config().conv.back().channels;
     Matrix window;  // the frames of the last one, from `begin` on: the next one begins with some of them
@@ -80,6 +85,25 @@ class NativeModelEncoder : public ModelEncoder {
           begin = first;
           return model_.forward_frames(window, layers());
         });
+  }
+
+  // What a model remembers goes from one run to the next: there is nothing to compute twice, and the frames
+  // are those of the whole.
+  std::vector<Matrix> encode_run_by_run(const std::vector<float>& waveform) {
+    const NativeModel::ConvFrames conv = model_.conv_frames(normalised(waveform));
+    NativeModel::Stream stream = model_.stream(layers());
+    std::vector<Matrix> encoded;
+    for (const EncoderOutput& output : outputs()) encoded.emplace_back(conv.count(), output.dim);
+    for (int64_t first = 0; first < conv.count(); first += frames_per_run) {
+      throw_if_stopped();
+      Matrix run(std::min(frames_per_run, conv.count() - first), config().conv.back().channels);
+      conv.read(first, run, 0);
+      const std::vector<Matrix> outputs = stream.push_frames(run);
+      for (std::size_t i = 0; i < outputs.size(); ++i)
+        std::copy_n(outputs[i].data(), outputs[i].rows() * outputs[i].columns(),
+                    encoded[i].row(first).data());
+    }
+    return encoded;
   }
 
   NativeModel model_;

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "base/error.h"
+
 namespace retort {
 namespace {
 
@@ -22,40 +24,21 @@ std::vector<float> taps_first(const std::vector<float>& weight, int64_t out, int
   return turned;
 }
 
-// Rows of a layer that the next one still needs: a window that moves over all of them.
-class RowWindow {
- public:
-  RowWindow(int64_t first, int64_t width) : begin_(first), width_(width) {}
-
-  int64_t end() const { return begin_ + count(); }
-  const float* row(int64_t index) const { return values_.data() + (index - begin_) * width_; }
-  RowSpan append(int64_t rows) {
-    const size_t at = values_.size();
-    values_.resize(at + static_cast<size_t>(rows * width_));
-    return {values_.data() + at, width_, rows};
-  }
-  void drop_before(int64_t index) {
-    const int64_t rows = std::clamp(index - begin_, int64_t{0}, count());
-    values_.erase(values_.begin(), values_.begin() + rows * width_);
-    begin_ += rows;
-  }
-
- private:
-  int64_t count() const { return static_cast<int64_t>(values_.size()) / width_; }
-
-  int64_t begin_;
-  int64_t width_;
-  std::vector<float> values_;
-};
-
 }  // namespace
 
 // A run of frames. Each layer asks the one before it for as many rows as it needs next, so that no more than
 // a few are in memory, and only those at the beginning of a run are computed for two runs.
 class ConvPiece {
  public:
-  ConvPiece(const ConvStack& stack, CpuPath path, const ConvStack::Input& input, int64_t first)
-      : stack_(stack), path_(path), input_(input) {
+  // Sample `begin` of the waveform and those after it.
+  struct Samples {
+    const float* values;
+    int64_t begin;
+  };
+
+  // `first_layer`: the first convolution, where the norm over time made one for this waveform.
+  ConvPiece(const ConvStack& stack, CpuPath path, const Linear& first_layer, int64_t first)
+      : stack_(stack), path_(path), first_layer_(first_layer) {
     std::vector<int64_t> firsts{first};
     for (auto layer = stack.layers_.rbegin(); layer + 1 != stack.layers_.rend(); ++layer)
       firsts.push_back(firsts.back() * layer->stride);
@@ -65,8 +48,9 @@ class ConvPiece {
     }
   }
 
-  // The last layer's rows from the first on.
-  void frames(int64_t first, const RowSpan& out) {
+  // The last layer's rows from `first` on, which follow those of the call before.
+  void frames(const Samples& samples, int64_t first, const RowSpan& out) {
+    samples_ = samples;
     for (int64_t done = 0; done < out.count; done += rows_at_once)
       compute(windows_.size() - 1, first + done, out.rows(done, std::min(rows_at_once, out.count - done)));
   }
@@ -83,16 +67,16 @@ class ConvPiece {
 
   void compute(size_t index, int64_t first, const RowSpan& out) {
     const ConvStack::Layer& layer = stack_.layers_[index];
-    const RowSpan windows = index == 0 ? samples(first, out.count) : inputs(index, first, out.count);
+    const RowSpan windows = index == 0 ? sample_windows(first, out.count) : inputs(index, first, out.count);
     const bool norm_follows = !layer.norm.empty();
-    const Linear& linear = layer.linear.empty() ? input_.first : layer.linear;
+    const Linear& linear = layer.linear.empty() ? first_layer_ : layer.linear;
     linear.apply(path_, windows, out, {!norm_follows, {}});
     if (norm_follows) layer.norm.apply(path_, out, out, true);
   }
 
-  RowSpan samples(int64_t first, int64_t count) const {
+  RowSpan sample_windows(int64_t first, int64_t count) const {
     const int64_t stride = stack_.layers_.front().stride;
-    return {const_cast<float*>(input_.samples.data()) + first * stride, stride, count};
+    return {const_cast<float*>(samples_.values) + (first * stride - samples_.begin), stride, count};
   }
 
   RowSpan inputs(size_t index, int64_t first, int64_t count) {
@@ -106,7 +90,8 @@ class ConvPiece {
 
   const ConvStack& stack_;
   CpuPath path_;
-  const ConvStack::Input& input_;
+  const Linear& first_layer_;
+  Samples samples_{};
   std::vector<RowWindow> windows_;
 };
 
@@ -185,7 +170,22 @@ Linear ConvStack::fold_norm_over_time(const std::vector<float>& centred) const {
 }
 
 void ConvStack::frames(CpuPath path, const Input& input, int64_t first, const RowSpan& out) const {
-  ConvPiece(*this, path, input, first).frames(first, out);
+  ConvPiece(*this, path, input.first, first).frames({input.samples.data(), 0}, first, out);
+}
+
+ConvStream::ConvStream(const ConvStack& stack, CpuPath path) : samples_(0, 1), stride_(1) {
+  if (!stack.first_weight_.empty()) fail("a conv stack with a norm over time needs all of the waveform");
+  for (const ConvStack::Layer& layer : stack.layers_) stride_ *= layer.stride;
+  piece_ = std::make_unique<ConvPiece>(stack, path, stack.layers_.front().linear, 0);
+}
+
+ConvStream::~ConvStream() = default;
+
+void ConvStream::push(std::span<const float> samples, const RowSpan& out) {
+  std::copy(samples.begin(), samples.end(), samples_.append(static_cast<int64_t>(samples.size())).values);
+  piece_->frames({samples_.row(samples_.begin()), samples_.begin()}, frames_, out);
+  frames_ += out.count;
+  samples_.drop_before(frames_ * stride_);
 }
 
 }  // namespace retort

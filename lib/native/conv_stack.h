@@ -2,12 +2,17 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <vector>
 
 #include "model/config.h"
 #include "native/linear.h"
+#include "native/row_window.h"
 
 namespace retort {
+
+class ConvPiece;
 
 class ConvStack {
  public:
@@ -28,6 +33,7 @@ class ConvStack {
 
  private:
   friend class ConvPiece;
+  friend class ConvStream;
 
   struct Layer {
     int64_t channels, kernel, stride;
@@ -40,6 +46,24 @@ class ConvStack {
   std::vector<Layer> layers_;
   std::vector<float> first_weight_;             // (channels, kernel), of a stack with GroupNorm
   std::vector<float> time_weight_, time_bias_;  // its norm's
+};
+
+// The frames of a waveform that is still coming in. The last rows of every layer are kept, so that nothing is
+// computed twice.
+class ConvStream {
+ public:
+  // The stack must outlive it. An Error if it has a norm over time.
+  ConvStream(const ConvStack& stack, CpuPath path);
+  ~ConvStream();
+
+  // Takes the next samples and gives the next out.count frames: no more than samples have come for.
+  void push(std::span<const float> samples, const RowSpan& out);
+
+ private:
+  std::unique_ptr<ConvPiece> piece_;
+  RowWindow samples_;  // those that a frame may still need
+  int64_t stride_;     // samples from frame to frame
+  int64_t frames_ = 0;
 };
 
 }  // namespace retort

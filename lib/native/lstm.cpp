@@ -45,7 +45,7 @@ std::vector<Lstm::Group> Lstm::groups_of(const Packing& packing) {
 }
 
 void Lstm::run(const Compute& compute, const Packing& packing, const RowSpan& x, int layers,
-               const Output& output) const {
+               const Output& output, LstmState* state) const {
   const std::vector<Group> groups = groups_of(packing);
   RowSpan in = x;
   PackedRows outputs[2];
@@ -64,7 +64,8 @@ void Lstm::run(const Compute& compute, const Packing& packing, const RowSpan& x,
       const std::size_t d = task % directions.size();
       const auto column = static_cast<int64_t>(d) * units_;
       recur(compute, directions[d], d == 1, packing, groups[task / directions.size()],
-            gates.all().columns(column * gates_per_unit), out.columns(column));
+            gates.all().columns(column * gates_per_unit), out.columns(column),
+            state ? &state->layers[static_cast<size_t>(index)] : nullptr);
     });
     output(index + 1, out);
     in = out;
@@ -72,13 +73,18 @@ void Lstm::run(const Compute& compute, const Packing& packing, const RowSpan& x,
 }
 
 void Lstm::recur(const Compute& compute, const Direction& direction, bool backwards, const Packing& packing,
-                 const Group& group, const RowSpan& gates, const RowSpan& out) const {
+                 const Group& group, const RowSpan& gates, const RowSpan& out,
+                 LstmState::Layer* state) const {
   const int64_t width = gates_per_unit * units_;
   PackedRows cells(compute.memory, static_cast<int64_t>(group.size()), units_);
   PackedRows last(compute.memory, static_cast<int64_t>(group.size()), units_);
   PackedRows sums(compute.memory, static_cast<int64_t>(group.size()), width);
   std::fill_n(cells.all().values, cells.count() * units_, 0.0f);
   std::fill_n(last.all().values, last.count() * units_, 0.0f);
+  if (state) {
+    std::copy(state->cells.begin(), state->cells.end(), cells.all().values);
+    std::copy(state->last.begin(), state->last.end(), last.all().values);
+  }
   auto active = static_cast<int64_t>(group.size());
   for (int64_t step = 0; step < packing.length(group.front()); ++step) {
     while (packing.length(group[static_cast<size_t>(active - 1)]) <= step) --active;
@@ -94,6 +100,17 @@ void Lstm::recur(const Compute& compute, const Direction& direction, bool backwa
       std::copy_n(last.all().row(i), units_, out.row(row));
     }
   }
+  if (state) {
+    std::copy_n(cells.all().values, units_, state->cells.begin());
+    std::copy_n(last.all().values, units_, state->last.begin());
+  }
+}
+
+LstmState Lstm::start() const {
+  const std::vector<float> zeros(static_cast<size_t>(units_));
+  LstmState state;
+  state.layers.assign(layers_.size(), {zeros, zeros});
+  return state;
 }
 
 }  // namespace retort

@@ -1,6 +1,7 @@
 #include "native/native_model.h"
 
 #include "base/error.h"
+#include "model/streaming.h"
 #include "native/conv_stack.h"
 #include "native/heads.h"
 #include "native/lstm.h"
@@ -107,13 +108,15 @@ struct NativeModel::Network {
             precision,      hidden};
   }
 
-  // The conv stack's frames of each waveform, and all that follows; what is asked for goes to `taps`.
+  // The conv stack's frames of each waveform, and all that follows; what is asked for goes to `taps`. With
+  // `state`, of one waveform whose earlier frames left it so.
   void encode(const std::vector<int64_t>& frames, PackedRows conv_rows, const std::vector<Layer>& layers,
-              Taps& taps);
+              Taps& taps, LstmState* state = nullptr);
+  std::vector<Matrix> encode_one(const Matrix& frames, const std::vector<Layer>& layers, LstmState* state);
   void project(const Packing& packing, const RowSpan& conv_rows, const RowSpan& x, Taps& taps);
   PackedRows reduce_time(const Packing& packing, const Packing& reduced, const RowSpan& x) const;
   void run_transformer(const Packing& packing, const Packing& blocks, PackedRows x, int count, Taps& taps);
-  void run_lstm(const Packing& packing, const RowSpan& x, int count, Taps& taps);
+  void run_lstm(const Packing& packing, const RowSpan& x, int count, Taps& taps, LstmState* state);
   // Of some rows of a block's output, the layers that are taken from it.
   void take_block(const Packing& blocks, int block, int64_t first, const RowSpan& rows, Taps& taps) const;
 
@@ -132,7 +135,7 @@ struct NativeModel::Network {
 };
 
 void NativeModel::Network::encode(const std::vector<int64_t>& frames, PackedRows conv_rows,
-                                  const std::vector<Layer>& layers, Taps& taps) {
+                                  const std::vector<Layer>& layers, Taps& taps, LstmState* state) {
   const Packing packing(frames);
   std::vector<int64_t> block_frames, head_frames;
   for (const int64_t count : frames) {
@@ -154,7 +157,7 @@ void NativeModel::Network::encode(const std::vector<int64_t>& frames, PackedRows
   conv_rows = {};
   const int count = blocks_for(layers, config);
   if (lstm)
-    run_lstm(packing, x.all(), count, taps);
+    run_lstm(packing, x.all(), count, taps, state);
   else
     run_transformer(packing, blocks, std::move(x), count, taps);
 }
@@ -215,10 +218,12 @@ void NativeModel::Network::run_transformer(const Packing& packing, const Packing
   });
 }
 
-void NativeModel::Network::run_lstm(const Packing& packing, const RowSpan& x, int count, Taps& taps) {
+void NativeModel::Network::run_lstm(const Packing& packing, const RowSpan& x, int count, Taps& taps,
+                                    LstmState* state) {
   take_block(packing, 0, 0, x, taps);
-  lstm->run(compute, packing, x, count,
-            [&](int layer, const RowSpan& rows) { take_block(packing, layer, 0, rows, taps); });
+  lstm->run(
+      compute, packing, x, count,
+      [&](int layer, const RowSpan& rows) { take_block(packing, layer, 0, rows, taps); }, state);
 }
 
 void NativeModel::Network::take_block(const Packing& blocks, int block, int64_t first, const RowSpan& rows,
@@ -318,12 +323,58 @@ void NativeModel::ConvFrames::read(int64_t first, Matrix& rows, int64_t row) con
   });
 }
 
-std::vector<Matrix> NativeModel::forward_frames(const Matrix& frames, const std::vector<Layer>& layers) {
-  PackedRows rows(network_->memory, frames.rows(), frames.columns());
+std::vector<Matrix> NativeModel::Network::encode_one(const Matrix& frames, const std::vector<Layer>& layers,
+                                                     LstmState* state) {
+  PackedRows rows(memory, frames.rows(), frames.columns());
   std::copy(frames.values().begin(), frames.values().end(), rows.all().values);
-  Taps taps(network_->config, layers, 1);
-  network_->encode({frames.rows()}, std::move(rows), layers, taps);
+  Taps taps(config, layers, 1);
+  encode({frames.rows()}, std::move(rows), layers, taps, state);
   return std::move(taps.take_all().front());
+}
+
+std::vector<Matrix> NativeModel::forward_frames(const Matrix& frames, const std::vector<Layer>& layers) {
+  return network_->encode_one(frames, layers, nullptr);
+}
+
+struct NativeModel::Stream::State {
+  State(Network& some_network, std::vector<Layer> some_layers)
+      : network(some_network),
+        layers(std::move(some_layers)),
+        conv(*network.conv, network.compute.path),
+        lstm(network.lstm->start()) {}
+
+  Network& network;
+  std::vector<Layer> layers;
+  ConvStream conv;
+  LstmState lstm;
+  int64_t samples = 0;
+};
+
+NativeModel::Stream::Stream(std::unique_ptr<State> state) : state_(std::move(state)) {}
+NativeModel::Stream::~Stream() = default;
+NativeModel::Stream::Stream(Stream&&) noexcept = default;
+
+int64_t NativeModel::Stream::frames(int64_t samples) const {
+  const ModelConfig& config = state_->network.config;
+  return config.frames(state_->samples + samples) - config.frames(state_->samples);
+}
+
+std::vector<Matrix> NativeModel::Stream::push(std::span<const float> samples) {
+  const auto count = static_cast<int64_t>(samples.size());
+  Matrix conv_frames(frames(count), state_->network.conv->channels());
+  state_->samples += count;
+  state_->conv.push(samples, {conv_frames.data(), conv_frames.columns(), conv_frames.rows()});
+  return push_frames(conv_frames);
+}
+
+std::vector<Matrix> NativeModel::Stream::push_frames(const Matrix& frames) {
+  return state_->network.encode_one(frames, state_->layers, &state_->lstm);
+}
+
+NativeModel::Stream NativeModel::stream(const std::vector<Layer>& layers) {
+  const std::string obstacle = obstacle_to_streaming(config());
+  if (!obstacle.empty()) fail("the model cannot stream: {}", obstacle);
+  return Stream(std::make_unique<Stream::State>(*network_, layers));
 }
 
 }  // namespace retort

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,28 @@ class NativeModel {
 
   // What forward() computes from the conv stack's frames (frames, channels) on, of one utterance.
   std::vector<Matrix> forward_frames(const Matrix& frames, const std::vector<Layer>& layers);
+
+  // Layers of one utterance, run by run, by a model whose frames wait for no later ones (model/streaming.h):
+  // to the bit those of forward().
+  class Stream {
+   public:
+    ~Stream();
+    Stream(Stream&&) noexcept;
+    // How many frames so many more samples complete.
+    int64_t frames(int64_t samples) const;
+    // The frames that the next samples (as the model wants them) complete.
+    std::vector<Matrix> push(std::span<const float> samples);
+    // In place of push(), from the next frames of the conv stack on.
+    std::vector<Matrix> push_frames(const Matrix& frames);
+
+   private:
+    friend class NativeModel;
+    struct State;
+    explicit Stream(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+  };
+  // The model must outlive it. An Error that says what of the model waits for later frames.
+  Stream stream(const std::vector<Layer>& layers);
 
  private:
   struct Network;

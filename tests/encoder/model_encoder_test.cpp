@@ -219,6 +219,16 @@ TEST_CASE("LSTMs run in windows, over threads and in padded batches", "[encoder]
   }
 }
 
+TEST_CASE("an LSTM that goes one way remembers across windows", "[encoder]") {
+  EncoderOptions options = options_for((fs::path(RETORT_FIXTURES) / "lstm" / "forward").string(), "all");
+  options.engine = "native";
+  const std::vector<float> wave = long_waveform(16000 * 50);  // 2499 frames: more than one run of them
+  const std::vector<Matrix> whole = encode_one(options, wave, 0);
+  const std::vector<Matrix> windows = encode_one(options, wave, 5);
+  for (size_t layer = 0; layer < whole.size(); ++layer)
+    CHECK(values_of(windows[layer]) == values_of(whole[layer]));
+}
+
 TEST_CASE("an utterance within the window is encoded whole", "[encoder]") {
   RETORT_WITH_EACH_ENGINE;
   const std::vector<float> wave = long_waveform(80000);

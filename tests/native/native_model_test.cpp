@@ -98,3 +98,69 @@ TEST_CASE("a waveform without a frame is an error") {
   CHECK_THROWS_WITH(model.forward({std::vector<float>(399)}, all_layers(source.config)),
                     "a waveform of 399 samples has no frame");
 }
+
+TEST_CASE("frames of samples that come in pieces are those of the whole, to the bit") {
+  const ModelSource source = open_model(fs::path(RETORT_FIXTURES) / "lstm" / "forward");
+  const std::vector<Layer> layers = all_layers(source.config);
+  Random random(11);
+  std::vector<float> waveform(30000);
+  for (float& sample : waveform) sample = static_cast<float>(random.uniform() - 0.4);
+  for (const CpuPath path : supported_cpu_paths()) {
+    for (const Precision precision : precisions_of(path)) {
+      INFO(to_string(path) << " " << to_string(precision));
+      NativeModel model(source, {precision, 2, path});
+      const std::vector<Matrix> whole = model.forward({waveform}, layers).front();
+      for (const size_t most : {1000u, 90u, 20000u}) {
+        NativeModel::Stream stream = model.stream(layers);
+        std::vector<std::vector<float>> streamed(layers.size());
+        for (size_t first = 0; first < waveform.size();) {
+          const size_t count = std::min(waveform.size() - first, random.below(most));
+          const int64_t expected = stream.frames(static_cast<int64_t>(count));
+          const std::vector<Matrix> frames = stream.push({waveform.data() + first, count});
+          for (size_t l = 0; l < layers.size(); ++l) {
+            CHECK(frames[l].rows() == expected);
+            streamed[l].insert(streamed[l].end(), frames[l].values().begin(), frames[l].values().end());
+          }
+          first += count;
+        }
+        for (size_t l = 0; l < layers.size(); ++l) {
+          INFO(layers[l].name() << " in pieces of up to " << most);
+          CHECK(std::equal(streamed[l].begin(), streamed[l].end(), whole[l].values().begin(),
+                           whole[l].values().end()));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("two streams of a model do not disturb each other") {
+  const ModelSource source = open_model(fs::path(RETORT_FIXTURES) / "lstm" / "forward");
+  const std::vector<Layer> layers = {parse_layer("final", source.config)};
+  NativeModel model(source, {Precision::f32, 1, cpu_path()});
+  const std::vector<float> loud(4000, 0.5f), quiet(4000, -0.01f);
+  NativeModel::Stream one = model.stream(layers);
+  NativeModel::Stream other = model.stream(layers);
+  const Matrix first = one.push(loud).front();
+  CHECK(same(other.push(quiet).front(), model.forward({quiet}, layers).front().front()));
+  CHECK(same(first, model.forward({loud}, layers).front().front()));
+}
+
+TEST_CASE("a model with frames that wait for later ones says what makes them") {
+  const auto refusal = [](const ModelSource& source) {
+    NativeModel model(source, {Precision::f32, 1, cpu_path()});
+    try {
+      model.stream(all_layers(source.config));
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("it streams");
+  };
+  CHECK(refusal(open_model(fs::path(RETORT_FIXTURES) / "lstm" / "both")) ==
+        "the model cannot stream: its conv stack has a norm over time (GroupNorm); its LSTM layers go "
+        "backwards "
+        "too");
+  CHECK(
+      refusal(variant("hf-hubert-pre").open()) ==
+      "the model cannot stream: its waveform is normalised as a whole (zscore-hf); its blocks attend to all "
+      "frames");
+}
