@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "audio/resample.h"
 #include "base/error.h"
 
 namespace retort {
 
-inline constexpr int model_rate = 16000;  // samples per second that every model and feature here works at
 inline constexpr int64_t shortest_audio = 400;  // samples at 16 kHz below which there is no frame
 
 // What a file says of itself.
@@ -56,11 +56,5 @@ std::vector<float> decode_segment(const AudioSegment& segment);
 
 // decode_segment, then resample to 16 kHz; also refuses (too-short) what has fewer than 400 samples then.
 std::vector<float> load_waveform(const AudioSegment& segment);
-
-// Resamples with soxr's highest quality. The result has exactly resampled_length(samples) samples.
-std::vector<float> resample(const std::vector<float>& samples, int from_rate, int to_rate);
-
-// ceil(samples * to_rate / from_rate).
-int64_t resampled_length(int64_t samples, int from_rate, int to_rate);
 
 }  // namespace retort

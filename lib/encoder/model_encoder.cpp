@@ -54,7 +54,12 @@ ModelEncoder::ModelEncoder(const EncoderOptions& options, ModelSource source)
       batch_utterances_(options.batch),
       window_(options.window) {
   settle_wave_norm(options);
-  layers_ = parse_layers(options.layers.empty() ? "final" : options.layers, config_);
+  choose_layers(parse_layers(options.layers.empty() ? "final" : options.layers, config_));
+}
+
+void ModelEncoder::choose_layers(std::vector<Layer> layers) {
+  layers_ = std::move(layers);
+  outputs_.clear();
   for (const Layer& layer : layers_)
     outputs_.push_back({layer.name(), layer_dim(layer, config_), layer_hop(layer, config_)});
 }

@@ -23,13 +23,15 @@ class ModelEncoder : public FrameEncoder {
     return layer_frames(layers_[output], config_, samples);
   }
   FrameOrigin origin(std::size_t output) const override;
+  const ModelConfig& config() const { return config_; }
+  const std::vector<Layer>& layers() const { return layers_; }
+  // What encode() gives from now on, in place of the options' layers.
+  void choose_layers(std::vector<Layer> layers);
 
  protected:
   ModelEncoder(const EncoderOptions& options, ModelSource source);
 
   const ModelSource& source() const { return source_; }
-  const ModelConfig& config() const { return config_; }
-  const std::vector<Layer>& layers() const { return layers_; }
   void set_hash(const std::string& hash) { hash_ = hash; }
   int threads() const { return threads_; }
   // Audio for one call on a CPU: enough that no thread is without work at its end.

@@ -4,6 +4,8 @@
 
 #include <vector>
 
+#include "base/error.h"
+
 namespace retort {
 
 std::string obstacle_to_streaming(const ModelConfig& config) {
@@ -17,6 +19,11 @@ std::string obstacle_to_streaming(const ModelConfig& config) {
   else if (config.bidirectional)
     clauses.emplace_back("its LSTM layers go backwards too");
   return fmt::format("{}", fmt::join(clauses, "; "));
+}
+
+void require_streaming(const ModelConfig& config) {
+  const std::string obstacle = obstacle_to_streaming(config);
+  if (!obstacle.empty()) fail("the model cannot stream: {}", obstacle);
 }
 
 int64_t algorithmic_latency(const ModelConfig& config) {

@@ -11,6 +11,9 @@ namespace retort {
 // that frames given while the waveform comes in are those of the whole waveform.
 std::string obstacle_to_streaming(const ModelConfig& config);
 
+// An Error that says so where there is such an obstacle.
+void require_streaming(const ModelConfig& config);
+
 // Samples from the first to the last that a frame of a model that streams sees: so late after its beginning
 // it can be given.
 int64_t algorithmic_latency(const ModelConfig& config);

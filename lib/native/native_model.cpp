@@ -353,6 +353,7 @@ struct NativeModel::Stream::State {
 NativeModel::Stream::Stream(std::unique_ptr<State> state) : state_(std::move(state)) {}
 NativeModel::Stream::~Stream() = default;
 NativeModel::Stream::Stream(Stream&&) noexcept = default;
+NativeModel::Stream& NativeModel::Stream::operator=(Stream&&) noexcept = default;
 
 int64_t NativeModel::Stream::frames(int64_t samples) const {
   const ModelConfig& config = state_->network.config;
@@ -372,8 +373,7 @@ std::vector<Matrix> NativeModel::Stream::push_frames(const Matrix& frames) {
 }
 
 NativeModel::Stream NativeModel::stream(const std::vector<Layer>& layers) {
-  const std::string obstacle = obstacle_to_streaming(config());
-  if (!obstacle.empty()) fail("the model cannot stream: {}", obstacle);
+  require_streaming(config());
   return Stream(std::make_unique<Stream::State>(*network_, layers));
 }
 

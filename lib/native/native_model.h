@@ -62,6 +62,7 @@ class NativeModel {
    public:
     ~Stream();
     Stream(Stream&&) noexcept;
+    Stream& operator=(Stream&&) noexcept;
     // How many frames so many more samples complete.
     int64_t frames(int64_t samples) const;
     // The frames that the next samples (as the model wants them) complete.

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 BIN = Path(os.environ.get("RETORT_BIN", "build/bin")).resolve()
 WITH_TORCH = os.environ.get("RETORT_WITH_TORCH", "1") == "1"
+SANITIZED = bool(os.environ.get("RETORT_SANITIZE"))
 WITH_FAISS = os.environ.get("RETORT_WITH_FAISS", "1") == "1"
 ROOT = Path(__file__).resolve().parent.parent.parent
 FIXTURES = ROOT / "tests" / "fixtures"
