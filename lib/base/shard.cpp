@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <iterator>
 #include <numeric>
 #include <optional>
+#include <set>
 #include <string_view>
 
 #include "base/error.h"
@@ -13,7 +16,8 @@
 namespace retort {
 namespace {
 
-constexpr int most_shards = 99999;  // what five digits in a part's name can hold
+constexpr int most_shards = 99999;      // what five digits in a part's name can hold
+constexpr int most_array_id = 4000000;  // what Slurm's MaxArraySize can be at most
 
 std::optional<int> whole_number(std::string_view text) {
   int value = 0;
@@ -27,15 +31,74 @@ std::optional<int> environment_number(const char* name) {
   return text ? whole_number(text) : std::nullopt;
 }
 
-Shard shard_of_job_array() {
+std::optional<Shard> shard_of_text(std::string_view text) {
+  const std::size_t slash = text.find('/');
+  if (slash == std::string_view::npos) return std::nullopt;
+  const auto index = whole_number(text.substr(0, slash));
+  const auto count = whole_number(text.substr(slash + 1));
+  if (!index || !count || *index < 0 || *index >= *count || *count > most_shards) return std::nullopt;
+  return Shard{*index, *count};
+}
+
+// The ids of one piece of a job array's list: "7", "9-13" or "9-13:2".
+void add_ids(std::string_view piece, const std::string& list, std::set<int>& ids) {
+  const std::size_t colon = std::min(piece.find(':'), piece.size());
+  const std::size_t dash = std::min(piece.substr(0, colon).find('-'), colon);
+  const auto first = whole_number(piece.substr(0, dash));
+  const auto last = dash == colon ? first : whole_number(piece.substr(dash + 1, colon - dash - 1));
+  const auto step = colon == piece.size() ? std::optional<int>(1) : whole_number(piece.substr(colon + 1));
+  if (!first || !last || !step || *first < 0 || *last < *first || *step < 1 || *last > most_array_id)
+    fail_usage("RETORT_ARRAY={}: should be the ids of a job array, such as 0-15 or 1,5,9-13:2",
+               one_line(list));
+  for (int id = *first; id <= *last; id += *step) ids.insert(id);
+}
+
+// "1,5,9-13:2%4" as sbatch --array takes it; what follows % is how many may run at a time.
+std::set<int> array_ids(const std::string& list) {
+  const std::string_view all = std::string_view(list).substr(0, list.find('%'));
+  std::set<int> ids;
+  for (std::size_t begin = 0; begin <= all.size();) {
+    const std::size_t comma = std::min(all.find(',', begin), all.size());
+    add_ids(all.substr(begin, comma - begin), list, ids);
+    begin = comma + 1;
+  }
+  return ids;
+}
+
+// Slurm tells a task its id, and of all ids only the least, the greatest and how many there are. (The step
+// that it tells is that of one piece of the list.) So where ids have gaps, the list itself must be known.
+Shard shard_of_array_task(int id, int count) {
+  const int least = environment_number("SLURM_ARRAY_TASK_MIN").value_or(0);
+  const int greatest = environment_number("SLURM_ARRAY_TASK_MAX").value_or(least + count - 1);
+  if (const char* list = std::getenv("RETORT_ARRAY")) {
+    const std::set<int> ids = array_ids(list);
+    if (!ids.contains(id) || ids.size() != static_cast<std::size_t>(count))
+      fail_usage("RETORT_ARRAY={}: is not the list of this array of {} tasks, of which this is {}",
+                 one_line(list), count, id);
+    return {static_cast<int>(std::distance(ids.begin(), ids.find(id))), count};
+  }
+  if (greatest - least + 1 != count)
+    fail_usage(
+        "--shard auto: the array's {} ids from {} to {} have gaps; set RETORT_ARRAY to what --array was "
+        "given, "
+        "or RETORT_SHARD=I/N in each task",
+        count, least, greatest);
+  if (id < least || id > greatest)
+    fail_usage("--shard auto: array task {} is not one of {} to {}", id, least, greatest);
+  return {id - least, count};
+}
+
+Shard shard_of_environment() {
+  if (const char* text = std::getenv("RETORT_SHARD")) {
+    if (const auto shard = shard_of_text(text)) return *shard;
+    fail_usage("RETORT_SHARD={}: should be I/N with I from 0 to N-1", one_line(text));
+  }
   const auto id = environment_number("SLURM_ARRAY_TASK_ID");
   const auto count = environment_number("SLURM_ARRAY_TASK_COUNT");
   if (!id || !count) return {};
-  const Shard shard{*id - environment_number("SLURM_ARRAY_TASK_MIN").value_or(0), *count};
-  if (shard.index < 0 || shard.index >= shard.count)
-    fail_usage("--shard auto: array task {} of {} is no shard; number the array 0 to {}", *id, *count,
-               *count - 1);
-  return shard;
+  if (*count < 1 || *count > most_shards)
+    fail_usage("--shard auto: an array of {} tasks; at most {} are possible", *count, most_shards);
+  return shard_of_array_task(*id, *count);
 }
 
 }  // namespace
@@ -45,15 +108,9 @@ std::string Shard::stem() const {
 }
 
 Shard parse_shard(const std::string& text) {
-  if (text == "auto") return shard_of_job_array();
-  const std::size_t slash = text.find('/');
-  const auto index =
-      slash == std::string::npos ? std::nullopt : whole_number(std::string_view(text).substr(0, slash));
-  const auto count =
-      slash == std::string::npos ? std::nullopt : whole_number(std::string_view(text).substr(slash + 1));
-  if (!index || !count || *index < 0 || *count < 1 || *index >= *count || *count > most_shards)
-    fail_usage("--shard {}: should be I/N with I from 0 to N-1 (N at most {}), or auto", text, most_shards);
-  return {*index, *count};
+  if (text == "auto") return shard_of_environment();
+  if (const auto shard = shard_of_text(text)) return *shard;
+  fail_usage("--shard {}: should be I/N with I from 0 to N-1 (N at most {}), or auto", text, most_shards);
 }
 
 Range shard_range(const std::vector<std::int64_t>& weights, const Shard& shard) {

@@ -17,8 +17,9 @@ struct Shard {
   std::string stem() const;
 };
 
-// Reads "I/N" with 0 <= I < N, or "auto": SLURM_ARRAY_TASK_ID, _MIN and _COUNT of a job array, 0/1 outside of
-// one.
+// Reads "I/N" with 0 <= I < N, or "auto": RETORT_SHARD=I/N; else a Slurm job array's SLURM_ARRAY_TASK_ID,
+// _COUNT, _MIN and _MAX, where ids with gaps need RETORT_ARRAY, the list that sbatch --array was given (the
+// shard is then the rank of the id in it); 0/1 outside of one.
 Shard parse_shard(const std::string& text);
 
 // The half-open range of items.

@@ -35,14 +35,60 @@ TEST_CASE("a shard is read from I/N") {
   }
 }
 
+namespace {
+
+// Variables of the environment that are there as long as this is.
+class Variables {
+ public:
+  Variables(std::initializer_list<std::pair<const char*, const char*>> variables) : variables_(variables) {
+    for (const auto& [name, value] : variables_) setenv(name, value, 1);
+  }
+  ~Variables() {
+    for (const auto& [name, value] : variables_) unsetenv(name);
+  }
+
+ private:
+  std::vector<std::pair<const char*, const char*>> variables_;
+};
+
+constexpr const char* task_id = "SLURM_ARRAY_TASK_ID";
+constexpr const char* task_count = "SLURM_ARRAY_TASK_COUNT";
+constexpr const char* task_min = "SLURM_ARRAY_TASK_MIN";
+constexpr const char* task_max = "SLURM_ARRAY_TASK_MAX";
+
+}  // namespace
+
 TEST_CASE("auto takes the shard from a job array, also one that does not begin at 0") {
-  setenv("SLURM_ARRAY_TASK_ID", "7", 1);
-  setenv("SLURM_ARRAY_TASK_COUNT", "4", 1);
-  setenv("SLURM_ARRAY_TASK_MIN", "5", 1);
-  CHECK(parse_shard("auto") == Shard{2, 4});
-  unsetenv("SLURM_ARRAY_TASK_MIN");
-  CHECK_THROWS_AS(parse_shard("auto"), Error);
-  unsetenv("SLURM_ARRAY_TASK_ID");
-  unsetenv("SLURM_ARRAY_TASK_COUNT");
   CHECK(parse_shard("auto") == Shard{0, 1});
+  {
+    const Variables array{{task_id, "7"}, {task_count, "4"}, {task_min, "5"}, {task_max, "8"}};
+    CHECK(parse_shard("auto") == Shard{2, 4});
+  }
+  const Variables array{{task_id, "7"}, {task_count, "4"}};
+  CHECK_THROWS_AS(parse_shard("auto"), Error);
+}
+
+TEST_CASE("of ids with gaps the shard is the rank in the list") {
+  const Variables array{{task_id, "9"}, {task_count, "5"}, {task_min, "1"}, {task_max, "13"}};
+  CHECK_THROWS_WITH(parse_shard("auto"), Catch::Contains("have gaps"));
+  {
+    const Variables list{{"RETORT_ARRAY", "1,5,9-13:2%1"}};
+    CHECK(parse_shard("auto") == Shard{2, 5});
+  }
+  for (const char* wrong : {"1,5,9", "0-4", "", "1,,5", "5-1", "1-9:0", "a", "1,5,9-13:2:1", "9-999999999"}) {
+    CAPTURE(wrong);
+    const Variables list{{"RETORT_ARRAY", wrong}};
+    CHECK_THROWS_WITH(parse_shard("auto"), Catch::Contains("RETORT_ARRAY="));
+  }
+}
+
+TEST_CASE("RETORT_SHARD goes before what an array says") {
+  const Variables array{{task_id, "7"}, {task_count, "2"}, {task_min, "7"}, {task_max, "8"}};
+  {
+    const Variables shard{{"RETORT_SHARD", "7/200"}};
+    CHECK(parse_shard("auto") == Shard{7, 200});
+    CHECK(parse_shard("1/3") == Shard{1, 3});
+  }
+  const Variables shard{{"RETORT_SHARD", "7"}};
+  CHECK_THROWS_WITH(parse_shard("auto"), Catch::Contains("RETORT_SHARD=7"));
 }

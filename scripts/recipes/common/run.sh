@@ -41,6 +41,10 @@ points=0                                 # --points-per-centroid N: frames per c
 seed=0                                   # --seed N
 threads=0                                # --threads N: 0: all
 device=cpu                               # --device cpu|cuda[:i]
+backend=local                            # --backend local|slurm: where the programs run (scripts/cluster/submit)
+tasks=1                                  # --tasks N: parts, and array tasks, of every store of features or labels
+processes=1                              # --processes N: that train one model together
+sbatch=()                                # --sbatch OPTION (repeatable): for SLURM, such as --sbatch --partition=gpu
 
 fail() { echo "${recipe:-recipe}: $1" >&2; exit "${2:-1}"; }
 
@@ -48,7 +52,7 @@ while (($#)); do
   case $1 in
     -h | --help)
       sed -n '2,/^set -euo/{/^#/s/^# \{0,1\}//p}' "$0"
-      sed -n '/^recipe=/,/^device=/{s/^[a-z_]*=[^ ]* *# /  /p;s/^  *# / /p}' "$0"
+      sed -n '/^recipe=/,/^sbatch=/{s/^[a-z_]*=[^ ]* *# /  /p;s/^  *# / /p}' "$0"
       exit 0 ;;
     -*) (($# > 1)) || fail "$1 needs a value, or is unknown (see --help)" 2 ;;&
     --recipe) recipe=$2 ;;
@@ -75,12 +79,18 @@ while (($#)); do
     --seed) seed=$2 ;;
     --threads) threads=$2 ;;
     --device) device=$2 ;;
+    --backend) backend=$2 ;;
+    --tasks) tasks=$2 ;;
+    --processes) processes=$2 ;;
+    --sbatch) sbatch+=("--sbatch=$2") ;;
     *) fail "unknown option $1 (see --help)" 2 ;;
   esac
   shift 2
 done
 [[ $recipe =~ ^(dicehubert|distilhubert|fithubert|dkd-lstm)$ ]] ||
   fail "--recipe should be dicehubert, distilhubert, fithubert or dkd-lstm" 2
+[[ $backend =~ ^(local|slurm)$ ]] || fail "--backend should be local or slurm" 2
+[[ $tasks =~ ^[1-9][0-9]*$ && $processes =~ ^[1-9][0-9]*$ ]] || fail "--tasks and --processes are numbers from 1" 2
 work=${work:-$root/exp/$recipe}
 first_k=${first_k:-$k}
 score_corpus=${score_corpus:-$corpus}
@@ -108,7 +118,33 @@ run() {
   { printf '+'; printf ' %q' "$@"; echo; } >&2
   "$@" >>"$work/results.log"
 }
-tool() { local name=$1; shift; run "$bin/retort-$name" "$@" --threads "$threads"; }
+
+# The value of -o among a program's arguments.
+output_of() {
+  while (($# > 1)); do
+    if [[ $1 == -o ]]; then echo "$2"; return; fi
+    shift
+  done
+}
+
+# A program, as a job where it is one: in --tasks parts if it writes a store, in --processes if it trains.
+job() {
+  local name=$1 output options=()
+  shift
+  case $name in
+    extract | label) if ((tasks > 1)); then options=(--tasks "$tasks"); fi ;;
+    distill) if ((processes > 1)); then options=(--processes "$processes"); fi ;;
+  esac
+  if [[ $backend == local ]] && ((${#options[@]} == 0)); then
+    run "$bin/retort-$name" "$@"
+    return
+  fi
+  output=$(output_of "$@")
+  output=${output#"$work"/}
+  run "$root/scripts/cluster/submit" --backend "$backend" "${options[@]}" "${sbatch[@]}" --name "retort-$name" \
+    --logs "$work/logs/$name-${output//\//-}" -- "$bin/retort-$name" "$@"
+}
+tool() { job "$@" --threads "$threads"; }
 
 # Whether stage N is to be done; says so.
 begin_stage() {
@@ -159,7 +195,7 @@ cluster_and_label() {
 
 # Scores labels against the phones, on the frame grid of the models (20 ms).
 score() {
-  run "$bin/retort-evaluate" units --labels "$1/labels" --corpus "$score_corpus" --alignments "$alignments" --hop 320 \
+  job evaluate units --labels "$1/labels" --corpus "$score_corpus" --alignments "$alignments" --hop 320 \
     -o "$1/units.json"
 }
 
@@ -262,15 +298,14 @@ if [[ -n $alignments ]] && begin_stage 7 "units"; then
 fi
 if [[ -n $probe_key ]] && begin_stage 8 "probe"; then
   for name in mfcc random teacher student; do
-    run "$bin/retort-evaluate" probe --model "${models[$name]}" --corpus "$probe_corpus" --label-key "$probe_key" \
-      ${probe_split_by:+--split-by "$probe_split_by"} --threads "$threads" --device "$device" \
+    tool evaluate probe --model "${models[$name]}" --corpus "$probe_corpus" --label-key "$probe_key" \
+      ${probe_split_by:+--split-by "$probe_split_by"} --device "$device" \
       -o "$work/scores/$name-probe.json"
   done
 fi
 if begin_stage 9 "table"; then
   mkdir -p "$work/scores"
-  run "$bin/retort-evaluate" profile --model "${models[teacher]}" --model "${models[student]}" -o "$work/scores/profile.json" \
-    --threads "$threads"
+  tool evaluate profile --model "${models[teacher]}" --model "${models[student]}" -o "$work/scores/profile.json"
   python3 -B "$here/table.py" "$work/scores" >"$work/table.md.tmp"
   mv "$work/table.md.tmp" "$work/table.md"
   cat "$work/table.md"
