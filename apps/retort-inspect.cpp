@@ -16,6 +16,8 @@ int main(int argc, char** argv) {
   tool.flag("--json", options.json, "Print one JSON object");
   tool.flag("--check", options.check,
             "Read every byte; exit 1 where something is missing, cut, swapped or altered");
+  tool.flag("--repair-list", options.repair_list,
+            "Of a frame store, check it and print the numbers of the shards to run again, such as 3,7,9-12");
   tool.flag("--lineage", options.lineage, "Say what it was made from");
   return tool.run(argc, argv,
                   [&options] { run_inspect(options, [](const std::string& text) { std::cout << text; }); });

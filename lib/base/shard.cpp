@@ -113,6 +113,17 @@ Shard parse_shard(const std::string& text) {
   fail_usage("--shard {}: should be I/N with I from 0 to N-1 (N at most {}), or auto", text, most_shards);
 }
 
+std::string number_ranges(const std::vector<int>& numbers) {
+  std::string text;
+  for (std::size_t begin = 0, end = 0; begin < numbers.size(); begin = end) {
+    for (end = begin + 1; end < numbers.size() && numbers[end] == numbers[end - 1] + 1;) ++end;
+    if (begin > 0) text += ',';
+    text += end - begin == 1 ? std::to_string(numbers[begin])
+                             : fmt::format("{}-{}", numbers[begin], numbers[end - 1]);
+  }
+  return text;
+}
+
 Range shard_range(const std::vector<std::int64_t>& weights, const Shard& shard) {
   // An item belongs to the shard in whose share of the total weight its middle lies.
   const double total = static_cast<double>(std::accumulate(weights.begin(), weights.end(), std::int64_t{0}));

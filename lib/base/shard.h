@@ -22,6 +22,9 @@ struct Shard {
 // shard is then the rank of the id in it); 0/1 outside of one.
 Shard parse_shard(const std::string& text);
 
+// "3,7,9-12" of numbers in order, as sbatch --array takes them.
+std::string number_ranges(const std::vector<int>& numbers);
+
 // The half-open range of items.
 struct Range {
   std::size_t begin = 0;

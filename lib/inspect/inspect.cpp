@@ -4,12 +4,15 @@
 
 #include "audio/piped_audio.h"
 #include "base/files.h"
+#include "base/log.h"
+#include "base/shard.h"
 #include "base/threads.h"
 #include "corpus/corpus.h"
 #include "kernels/product.h"
 #include "model/checkpoint.h"
 #include "model/shape.h"
 #include "model/tensors.h"
+#include "store/check_store.h"
 #include "store/codebook.h"
 #include "store/frame_store.h"
 #include "store/kaldi_table.h"
@@ -233,7 +236,8 @@ const std::vector<Kind>& kinds() {
        nothing},
       {"kaldi table", [](const Path& p) { return is_table(p.string()); }, describe_table,
        [](const Path&) { return std::vector<std::string>(); }, nothing},
-      {"frame store", is_frame_store, describe_store, check_frame_store, store_made_from},
+      {"frame store", is_frame_store, describe_store,
+       [](const Path& p) { return check_frame_store(p).problems; }, store_made_from},
       {"codebook", [](const Path& p) { return holds(p, "codebook.json"); }, describe_codebook,
        [](const Path& p) { return check_by(describe_codebook, p); }, codebook_made_from},
       {"run", [](const Path& p) { return is_json_with(p / "config.json", "recipe"); }, describe_run,
@@ -303,10 +307,30 @@ Json describe_cpu() {
           {"vnni", has_vnni(path)}, {"threads", available_threads()}};
 }
 
+namespace {
+
+// Standard output has one line, for the list of a job array, or nothing. Files that no job of the store
+// replaces are an error behind it.
+void print_repairs(const std::filesystem::path& path, const std::function<void(const std::string&)>& print) {
+  if (!is_frame_store(path)) fail("{}: is no frame store, which --repair-list is for", path.string());
+  const StoreCheck check = check_frame_store(path);
+  for (const std::string& problem : check.problems) log_warning("inspect", "{}", problem);
+  if (!check.repair.empty()) print(number_ranges(check.repair) + "\n");
+  if (!check.sound() && check.repair.empty()) fail("{}: {}", path.string(), check.problems.front());
+}
+
+}  // namespace
+
 void run_inspect(const InspectOptions& options, const std::function<void(const std::string&)>& print) {
   if (options.cpu == !options.path.empty()) fail_usage("either PATH or --cpu is required, not both");
   if (options.cpu && (options.check || options.lineage))
     fail_usage("--cpu: --check and --lineage are of artifacts");
+  if (options.repair_list) {
+    if (options.cpu || options.check || options.lineage || options.json)
+      fail_usage("--repair-list prints one list and nothing else");
+    print_repairs(options.path, print);
+    return;
+  }
   const Json json = options.cpu ? describe_cpu() : describe_artifact(options);
   std::string text;
   add_lines(json, "", text);

@@ -12,10 +12,11 @@ namespace retort {
 
 struct InspectOptions {
   std::string path;
-  bool cpu = false;      // this machine's CPU instead: which kernels run on it
-  bool json = false;     // one JSON object instead of text
-  bool check = false;    // read every byte and hold it against what the artifact says of itself
-  bool lineage = false;  // what it was made from
+  bool cpu = false;          // this machine's CPU instead: which kernels run on it
+  bool json = false;         // one JSON object instead of text
+  bool check = false;        // read every byte and hold it against what the artifact says of itself
+  bool lineage = false;      // what it was made from
+  bool repair_list = false;  // of a frame store: only the shards whose jobs mend it
 };
 
 // One object: "kind" and what there is to say; with `check` also "problems", with `lineage` also "made_from".

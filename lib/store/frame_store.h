@@ -81,9 +81,10 @@ class FramePartWriter {
   std::unique_ptr<State> state_;
 };
 
-// True if this part is there and was made by the same job (StoreInfo equal), so that a rerun has nothing to
-// do. Throws an Error naming the difference if it was made by another job, or if the folder holds parts of
-// another store or of another shard count; with `overwrite` removes those instead and says false.
+// True if this part is there, whole as far as sizes and its list tell, and was made by the same job
+// (StoreInfo equal), so that a rerun has nothing to do; a part that is not whole is to be made again. Throws
+// an Error naming the difference if the part or the store's first one was made by another job, or if the
+// folder holds parts of another shard count; with `overwrite` removes those instead and says false.
 bool part_is_done(const std::filesystem::path& folder, const StoreInfo& info, const Shard& shard,
                   bool overwrite);
 
@@ -122,10 +123,6 @@ class FrameStore {
   std::unordered_map<std::string, std::size_t> by_id_;
   int64_t frames_ = 0;
 };
-
-// Reads every byte of a store and compares with the sidecars. Returns one line per problem, each naming the
-// part (and utterance) that is missing, cut, swapped or altered; empty when the store is sound.
-std::vector<std::string> check_frame_store(const std::filesystem::path& folder);
 
 // True where `folder` looks like a frame store (holds part-*.json).
 bool is_frame_store(const std::filesystem::path& folder);

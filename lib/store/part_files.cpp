@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "store/frame_values.h"
 #include "store/npy.h"
 
 namespace retort {
@@ -13,6 +14,12 @@ PartFiles::PartFiles(const std::filesystem::path& folder, const Shard& part)
       jsonl(folder / (part.stem() + ".jsonl")),
       json(folder / (part.stem() + ".json")),
       codebook(folder / (part.stem() + ".codebook.npy")) {}
+
+std::string part_header(const StoreInfo& info, int64_t frames) {
+  return npy_header(part_descr(info), info.kind == StoreKind::labels
+                                          ? std::vector<int64_t>{frames}
+                                          : std::vector<int64_t>{frames, part_columns(info)});
+}
 
 std::vector<PartFiles> find_parts(const std::filesystem::path& folder) {
   std::vector<PartFiles> parts;

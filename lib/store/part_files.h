@@ -30,6 +30,9 @@ struct PartSidecar {
   std::string jsonl_hash;
 };
 
+// What a part's .npy begins with.
+std::string part_header(const StoreInfo& info, int64_t frames);
+
 // Parts whose sidecar is there, in any order of shard counts, sorted.
 std::vector<PartFiles> find_parts(const std::filesystem::path& folder);
 

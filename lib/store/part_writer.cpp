@@ -1,4 +1,5 @@
 #include "base/hash.h"
+#include "base/log.h"
 #include "store/frame_values.h"
 #include "store/not_finite.h"
 #include "store/npy.h"
@@ -7,9 +8,41 @@
 namespace retort {
 namespace {
 
-std::vector<int64_t> shape_of(const StoreInfo& info, int64_t frames) {
-  return info.kind == StoreKind::labels ? std::vector<int64_t>{frames}
-                                        : std::vector<int64_t>{frames, part_columns(info)};
+// The sidecar goes first: without it the other files count for nothing.
+void remove_part(const PartFiles& part) {
+  for (const auto& file : {part.json, part.jsonl, part.npy, part.codebook}) std::filesystem::remove(file);
+}
+
+// Whether the sidecar is there and JSON; a disk that lost its end is no reason to stop the job that mends it.
+bool has_sidecar(const PartFiles& files) {
+  if (!std::filesystem::exists(files.json)) return false;
+  try {
+    read_json(files.json);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+// Whether the files of a part that has a sidecar are there and as long as it says. Values are not read: that
+// would take as long as making some of them, and is what retort-inspect --check does.
+bool is_whole(const PartFiles& files) {
+  const PartSidecar stated = read_sidecar(files);
+  try {
+    const NpyFile rows(files.npy);
+    if (stated.info.dtype == "pq") read_part_codebook(files, stated.info);
+    return rows.rows() == stated.frames && rows.columns() == part_columns(stated.info) &&
+           rows.header().descr == part_descr(stated.info) && hash_file(files.jsonl) == stated.jsonl_hash;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+void require_same_job(const PartFiles& part, const StoreInfo& info) {
+  const std::string difference = first_difference(read_sidecar(part).info.to_json(), info.to_json());
+  if (!difference.empty())
+    fail("{}: was made otherwise ({} now); use --overwrite or another folder", part.json.string(),
+         difference);
 }
 
 }  // namespace
@@ -26,11 +59,7 @@ struct FramePartWriter::State {
   int64_t frames = 0;
 
   State(const std::filesystem::path& folder, const StoreInfo& store, const Shard& shard)
-      : info(store),
-        files(folder, shard),
-        npy(files.npy),
-        jsonl(files.jsonl),
-        header(npy_header(part_descr(store), shape_of(store, 0))) {
+      : info(store), files(folder, shard), npy(files.npy), jsonl(files.jsonl), header(part_header(store, 0)) {
     npy.write(header);
   }
 
@@ -83,7 +112,7 @@ void FramePartWriter::add_labels(const std::string& id, int64_t samples, std::sp
 
 void FramePartWriter::commit(const Json& bad) {
   State& state = *state_;
-  const std::string header = npy_header(part_descr(state.info), shape_of(state.info, state.frames));
+  const std::string header = part_header(state.info, state.frames);
   if (header.size() != state.header.size())
     fail("{}: its header grew while it was written", state.files.npy.string());
   state.npy.write_at(0, header);
@@ -103,29 +132,25 @@ void FramePartWriter::commit(const Json& bad) {
 
 bool part_is_done(const std::filesystem::path& folder, const StoreInfo& info, const Shard& shard,
                   bool overwrite) {
-  const PartFiles wanted(folder, shard);
-  bool done = false;
-  for (const PartFiles& found : find_parts(folder)) {
-    const bool same_part = found.shard == shard;
-    if (overwrite) {
-      // Parts of the same run, which other jobs may be writing now, stay; what does not belong to it goes.
-      if (same_part || found.shard.count != shard.count)
-        for (const auto& file : {found.json, found.jsonl, found.npy, found.codebook})
-          std::filesystem::remove(file);
-      continue;
-    }
+  const std::vector<PartFiles> parts = find_parts(folder);
+  if (overwrite) {
+    // Parts of the same run, which other jobs may be writing now, stay; what does not belong to it goes.
+    for (const PartFiles& found : parts)
+      if (found.shard == shard || found.shard.count != shard.count) remove_part(found);
+    return false;
+  }
+  for (const PartFiles& found : parts)
     if (found.shard.count != shard.count)
       fail("{}: was made in {} parts, now {}; use --overwrite or another folder", folder.string(),
            found.shard.count, shard.count);
-    const std::string difference = first_difference(read_sidecar(found).info.to_json(), info.to_json());
-    if (!difference.empty())
-      fail("{}: was made otherwise ({} now); use --overwrite or another folder", found.json.string(),
-           difference);
-    if (same_part)
-      done = std::filesystem::exists(wanted.npy) && std::filesystem::exists(wanted.jsonl) &&
-             (!info.product || std::filesystem::exists(wanted.codebook));
-  }
-  return done;
+  const PartFiles own(folder, shard);
+  // Each of N jobs looks at its own part and one more, not at N.
+  for (const PartFiles& found : {own, parts.empty() ? own : parts.front()})
+    if (has_sidecar(found)) require_same_job(found, info);
+  if (!std::filesystem::exists(own.json)) return false;
+  if (has_sidecar(own) && is_whole(own)) return true;
+  log_warning("store", "{}: is not whole, and is made again", own.json.string());
+  return false;
 }
 
 }  // namespace retort

@@ -82,6 +82,12 @@ TEST_CASE("of ids with gaps the shard is the rank in the list") {
   }
 }
 
+TEST_CASE("numbers are written as ranges") {
+  CHECK(number_ranges({}).empty());
+  CHECK(number_ranges({7}) == "7");
+  CHECK(number_ranges({0, 1, 3, 7, 8, 9}) == "0-1,3,7-9");
+}
+
 TEST_CASE("RETORT_SHARD goes before what an array says") {
   const Variables array{{task_id, "7"}, {task_count, "2"}, {task_min, "7"}, {task_max, "8"}};
   {

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "store/check_store.h"
 #include "store/codebook.h"
 
 using namespace retort;
@@ -82,7 +83,7 @@ TEST_CASE("a store gives back what was written, in any number of parts, with one
     }
     CHECK((hash.empty() || hash == store.hash()));
     hash = store.hash();
-    CHECK(check_frame_store(folder.path() / "s").empty());
+    CHECK(check_frame_store(folder.path() / "s").sound());
   }
 }
 
@@ -120,7 +121,7 @@ TEST_CASE("an 8-bit store keeps every value to 1/254 of its frame's largest") {
         CHECK(std::abs(frames(i, j) - item.frames(i, j)) <= 1.001f * largest / 254);
     }
   }
-  CHECK(check_frame_store(folder.path() / "s").empty());
+  CHECK(check_frame_store(folder.path() / "s").sound());
 }
 
 TEST_CASE("a value that is not finite is refused with utterance and frame") {
@@ -176,9 +177,9 @@ TEST_CASE("a check finds every missing, cut, swapped or altered part and names i
   const TemporaryFolder folder;
   const std::filesystem::path path = folder.path() / "s";
   write_store(path, feature_info(4), items, 4);
-  REQUIRE(check_frame_store(path).empty());
+  REQUIRE(check_frame_store(path).sound());
   const auto only_problem = [&] {
-    const std::vector<std::string> problems = check_frame_store(path);
+    const std::vector<std::string> problems = check_frame_store(path).problems;
     REQUIRE(problems.size() == 1);
     return problems.front();
   };
@@ -208,18 +209,85 @@ TEST_CASE("a check finds every missing, cut, swapped or altered part and names i
   }
   SECTION("altered list") {
     alter_byte(jsonl, 5);
-    CHECK_THAT(check_frame_store(path).front(), Catch::Contains("part-00001") && Catch::Contains("jsonl"));
+    CHECK_THAT(check_frame_store(path).problems.front(),
+               Catch::Contains("part-00001") && Catch::Contains("jsonl"));
   }
   SECTION("swapped") {
     const std::filesystem::path other = path / "part-00002-of-00004.npy", aside = path / "aside";
     std::filesystem::rename(npy, aside);
     std::filesystem::rename(other, npy);
     std::filesystem::rename(aside, other);
-    const auto problems = check_frame_store(path);
+    const auto problems = check_frame_store(path).problems;
     REQUIRE(problems.size() == 2);
     CHECK_THAT(problems[0], Catch::Contains("part-00001"));
     CHECK_THAT(problems[1], Catch::Contains("part-00002"));
   }
+}
+
+TEST_CASE("a check says which jobs mend a store, and these do") {
+  const auto items = some_items(40, 4);
+  const TemporaryFolder folder;
+  const std::filesystem::path path = folder.path() / "s";
+  write_store(path, feature_info(4), items, 6);
+  const std::string whole = FrameStore::open(path).hash();
+  const auto part = [&](int index, const char* ending) {
+    return path / (Shard{index, 6}.stem() + "." + ending);
+  };
+  const auto repair = [&] {
+    const StoreCheck check = check_frame_store(path);
+    CHECK(check.parts == 6);
+    CHECK_FALSE(check.sound());
+    return check.repair;
+  };
+
+  SECTION("missing parts, each by its number") {
+    for (const int index : {0, 3, 4}) std::filesystem::remove(part(index, "json"));
+    CHECK(repair() == std::vector<int>{0, 3, 4});
+  }
+  SECTION("a sidecar that is no JSON") {
+    std::filesystem::resize_file(part(2, "json"), 40);
+    CHECK(repair() == std::vector<int>{2});
+    CHECK_FALSE(part_is_done(path, feature_info(4), {2, 6}, false));
+    CHECK(part_is_done(path, feature_info(4), {3, 6}, false));
+  }
+  SECTION("a part that is shorter than its sidecar says is made again without being asked") {
+    std::filesystem::resize_file(part(2, "npy"), 140);
+    CHECK(repair() == std::vector<int>{2});
+    CHECK_FALSE(part_is_done(path, feature_info(4), {2, 6}, false));
+  }
+  SECTION("of another run is what most parts are not") {
+    StoreInfo other = feature_info(4);
+    other.origin.corpus = "another";
+    for (const int index : {0, 5}) write_part(path, other, items, {index, 6});
+    CHECK(repair() == std::vector<int>{0, 5});
+  }
+  SECTION("a part of another division is named, and no job of this store mends it") {
+    write_part(path, feature_info(4), items, {1, 9});
+    CHECK(repair().empty());
+    CHECK_THAT(check_frame_store(path).problems.front(),
+               Catch::Contains("part-00001-of-00009.json") && Catch::Contains("9 parts instead of 6"));
+  }
+  SECTION("an utterance that is there twice") {
+    std::vector<Item> others = items;  // as another list of the same corpus would have them
+    others[others.size() - 1].id = items[0].id;
+    write_part(path, feature_info(4), others, {5, 6});
+    CHECK(repair() == std::vector<int>{0, 5});
+  }
+  SECTION("an exchanged list") {
+    std::filesystem::copy_file(part(1, "jsonl"), part(4, "jsonl"),
+                               std::filesystem::copy_options::overwrite_existing);
+    CHECK(repair() == std::vector<int>{4});
+    CHECK_THAT(check_frame_store(path).problems.front(), Catch::Contains("is that of part 1"));
+  }
+
+  std::vector<int> again = check_frame_store(path).repair;
+  if (again.empty()) again = {5};
+  for (const int index : again) {
+    CHECK_FALSE(part_is_done(path, feature_info(4), {index, 6}, true));
+    write_part(path, feature_info(4), items, {index, 6});
+  }
+  CHECK(check_frame_store(path).sound());
+  CHECK(FrameStore::open(path).hash() == whole);
 }
 
 TEST_CASE("a rerun does what is missing, and another job is refused") {

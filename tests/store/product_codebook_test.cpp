@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "kernels/exact_distance.h"
+#include "store/check_store.h"
 
 using namespace retort;
 
@@ -96,7 +97,7 @@ TEST_CASE("a store of codes carries its codebook", "[store]") {
   write_part(folder.path() / "feats", info, {0, 2}, "a", first);
   write_part(folder.path() / "feats", info, {1, 2}, "b", second);
   CHECK(part_is_done(folder.path() / "feats", info, {0, 2}, false));
-  CHECK(check_frame_store(folder.path() / "feats").empty());
+  CHECK(check_frame_store(folder.path() / "feats").sound());
   {
     const FrameStore store = FrameStore::open(folder.path() / "feats");
     CHECK(store.bytes_per_row() == 2);
@@ -121,7 +122,7 @@ TEST_CASE("a store of codes carries its codebook", "[store]") {
   write_part(folder.path() / "others", other, {0, 2}, "a", first);
   std::filesystem::copy(folder.path() / "others" / kept.filename(), kept);
   CHECK_THROWS_WITH(FrameStore::open(folder.path() / "feats"), Catch::Contains("is not the codebook"));
-  CHECK(check_frame_store(folder.path() / "feats").size() == 1);
+  CHECK(check_frame_store(folder.path() / "feats").problems.size() == 1);
 }
 
 TEST_CASE("a code that no centroid has is an error, not a read beyond them", "[store]") {

@@ -93,6 +93,25 @@ class InspectTest(StoreTest):
         self.part(1, "npy").write_bytes(first)
         self.finds("part-00000-of-00004.npy", "part-00001-of-00004.npy")
 
+    def test_repairs(self):
+        """The list names the shards whose jobs mend the store, which they do without a hint or with --overwrite."""
+        whole = self.bytes_of("feats")
+        self.assertEqual(self.succeeds("retort-inspect", "--repair-list", "feats").out, "")
+        self.part(0, "json").unlink()
+        self.part(1, "npy").write_bytes(b"")
+        data = bytearray(self.part(3, "npy").read_bytes())
+        data[-1] ^= 4
+        self.part(3, "npy").write_bytes(data)
+        self.assertEqual(self.succeeds("retort-inspect", "--repair-list", "feats").out, "0-1,3\n")
+        extract = ["retort-extract", "--model", "mfcc", "corpus.jsonl", "-o", "feats", "--shard"]
+        for part in (0, 1, 2):
+            self.succeeds(*extract, f"{part}/4")
+        self.assertEqual(self.succeeds("retort-inspect", "--repair-list", "feats").out, "3\n")
+        self.succeeds(*extract, "3/4", "--overwrite")
+        self.assertEqual(self.bytes_of("feats"), whole)
+        (self.folder / "feats/part-00001-of-00009.json").write_bytes(self.part(1, "json").read_bytes())
+        self.fails(1, "9 parts instead of 4", "retort-inspect", "--repair-list", "feats")
+
     def test_altered_codebook(self):
         self.label()
         path = self.folder / "codebook/centroids.npy"
@@ -123,6 +142,8 @@ class InspectTest(StoreTest):
         self.fails(2, "either PATH or --cpu is required", "retort-inspect")
         self.fails(2, "either PATH or --cpu is required", "retort-inspect", "--cpu", "feats")
         self.fails(2, "--check and --lineage are of artifacts", "retort-inspect", "--cpu", "--check")
+        self.fails(2, "prints one list and nothing else", "retort-inspect", "--repair-list", "--check", "feats")
+        self.fails(1, "is no frame store", "retort-inspect", "--repair-list", "odd")
         self.fails(2, "--chek", "retort-inspect", "--chek", "feats")
 
 
