@@ -122,12 +122,15 @@ bool wants_torch(const EncoderOptions& options) {
   return options.engine == "torch" || (options.engine == "auto" && options.device != "cpu");
 }
 
+void refuse_encoder_options(const EncoderOptions& options) {
+  if (options.layers.empty() && is_plain(options)) return;
+  fail_usage(
+      "--layer, --encoder, --precision, --window, --batching, --batch, --wave-norm and --force need --model");
+}
+
 const std::string& stored_frames_input(const EncoderOptions& options,
                                        const std::vector<std::string>& inputs) {
-  if (!options.layers.empty() || !is_plain(options))
-    fail_usage(
-        "--layer, --encoder, --precision, --window, --batching, --batch, --wave-norm and --force need "
-        "--model");
+  refuse_encoder_options(options);
   if (inputs.size() != 1) fail_usage("INPUT: one frame store, .npy or Kaldi table, or --model with audio");
   if (is_standard_input(inputs.front()))
     fail_usage("-: audio on standard input needs --model; ark:- reads a table from there");

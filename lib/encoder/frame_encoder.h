@@ -68,6 +68,9 @@ bool is_feature_name(const std::string& model);
 // Whether LibTorch is to compute the model, for which a program must link it (torch_encoder/).
 bool wants_torch(const EncoderOptions& options);
 
+// A usage Error for any option that only acts with a model.
+void refuse_encoder_options(const EncoderOptions& options);
+
 // For tools that read stored frames where no model is given: the one INPUT that holds them. A usage Error for
 // any option that only acts with a model, and for inputs that are audio.
 const std::string& stored_frames_input(const EncoderOptions& options, const std::vector<std::string>& inputs);

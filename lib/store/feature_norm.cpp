@@ -34,6 +34,11 @@ void FeatureNorm::apply(float* rows, int64_t count, int64_t dim) const {
   }
 }
 
+Matrix FeatureNorm::applied(Matrix frames) const {
+  apply(frames.data(), frames.rows(), frames.columns());
+  return frames;
+}
+
 Json FeatureNorm::to_json() const {
   Json json = {{"kind", kind}};
   if (kind == "meanvar") json.update({{"mean", mean}, {"scale", scale}});

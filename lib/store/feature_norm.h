@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/matrix.h"
 
 namespace retort {
 
@@ -21,6 +22,7 @@ struct FeatureNorm {
   bool none() const { return kind == "none"; }
   // `rows` holds count * dim values.
   void apply(float* rows, int64_t count, int64_t dim) const;
+  Matrix applied(Matrix frames) const;
 
   Json to_json() const;
   static FeatureNorm from_json(const Json& json, const std::string& where);

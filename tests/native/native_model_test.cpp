@@ -100,7 +100,7 @@ TEST_CASE("a waveform without a frame is an error") {
 }
 
 TEST_CASE("frames of samples that come in pieces are those of the whole, to the bit") {
-  const ModelSource source = open_model(fs::path(RETORT_FIXTURES) / "lstm" / "forward");
+  const ModelSource source = open_model(std::filesystem::path(RETORT_FIXTURES) / "lstm" / "forward");
   const std::vector<Layer> layers = all_layers(source.config);
   Random random(11);
   std::vector<float> waveform(30000);
@@ -134,7 +134,7 @@ TEST_CASE("frames of samples that come in pieces are those of the whole, to the 
 }
 
 TEST_CASE("two streams of a model do not disturb each other") {
-  const ModelSource source = open_model(fs::path(RETORT_FIXTURES) / "lstm" / "forward");
+  const ModelSource source = open_model(std::filesystem::path(RETORT_FIXTURES) / "lstm" / "forward");
   const std::vector<Layer> layers = {parse_layer("final", source.config)};
   NativeModel model(source, {Precision::f32, 1, cpu_path()});
   const std::vector<float> loud(4000, 0.5f), quiet(4000, -0.01f);
@@ -155,7 +155,7 @@ TEST_CASE("a model with frames that wait for later ones says what makes them") {
     }
     return std::string("it streams");
   };
-  CHECK(refusal(open_model(fs::path(RETORT_FIXTURES) / "lstm" / "both")) ==
+  CHECK(refusal(open_model(std::filesystem::path(RETORT_FIXTURES) / "lstm" / "both")) ==
         "the model cannot stream: its conv stack has a norm over time (GroupNorm); its LSTM layers go "
         "backwards "
         "too");
