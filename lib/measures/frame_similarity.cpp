@@ -163,7 +163,8 @@ struct FrameSimilaritySums::State {
   int64_t frames = 0;  // summed
 };
 
-FrameSimilaritySums::FrameSimilaritySums(std::vector<int64_t> ours, std::vector<int64_t> theirs, int threads)
+FrameSimilaritySums::FrameSimilaritySums(const std::vector<int64_t>& ours, const std::vector<int64_t>& theirs,
+                                         int threads)
     : state_(std::make_unique<State>(ours, theirs, threads)) {}
 FrameSimilaritySums::~FrameSimilaritySums() = default;
 

@@ -25,7 +25,7 @@ struct FrameSimilarity {
 class FrameSimilaritySums {
  public:
   // Widths of our layers and of theirs.
-  FrameSimilaritySums(std::vector<int64_t> ours, std::vector<int64_t> theirs, int threads);
+  FrameSimilaritySums(const std::vector<int64_t>& ours, const std::vector<int64_t>& theirs, int threads);
   ~FrameSimilaritySums();
 
   // One frame: a pointer to each layer's values.
