@@ -26,6 +26,8 @@ int main(int argc, char** argv) {
   tool.option("--engine", options.engine, "auto, native or torch")
       ->check(CLI::IsMember({"auto", "native", "torch"}));
   bind_unit_form(tool, options.output.form);
+  tool.flag("--soft", options.output.soft,
+            "Write each frame's squared distances from all centroids, in place of its label");
   tool.shard(options.shard);
   tool.max_bad(options.max_bad);
   tool.device(options.encoder.device);

@@ -14,7 +14,7 @@ namespace {
 std::optional<FrameLabeller> begin_labels(const ClusterOptions& options, const FrameOrigin& origin) {
   if (options.labels.empty()) return {};
   std::optional<FrameLabeller> labeller(
-      std::in_place, read_codebook(options.output), LabelOutput{options.labels, {}, options.overwrite},
+      std::in_place, read_codebook(options.output), LabelOutput{options.labels, {}, false, options.overwrite},
       SearchOptions{options.kmeans.engine, options.kmeans.device, options.kmeans.threads});
   if (!labeller->begin(origin, labeller->dim(), Shard{})) return {};
   return labeller;

@@ -17,9 +17,9 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "corpus/corpus.h"
+#include "store/frame_sink.h"
 #include "store/frame_store.h"
 #include "store/kaldi_table.h"
-#include "store/npy_pair.h"
 #include "store/product_codebook.h"
 #include "units/unit_sink.h"
 
@@ -241,23 +241,11 @@ void write_units(Input& input, const CopyOptions& options) {
   sink->commit(Json::object());
 }
 
-void write_store(const Input& input, const CopyOptions& options) {
-  prepare_store(input, options);
-  FramePartWriter writer(options.output, input.info, {});
-  input.for_each([&](const Item& item) { writer.add_features(item.id, item.samples, item.frames); });
-  writer.commit();
-}
-
-void write_table(const Input& input, const CopyOptions& options) {
-  KaldiTableWriter writer(parse_wspecifier(options.output), options.overwrite);
-  input.for_each([&](const Item& item) { writer.add_features(item.id, item.frames); });
-  writer.commit();
-}
-
-void write_npy(const Input& input, const CopyOptions& options) {
-  NpyPairWriter writer(options.output, input.info.dim, options.overwrite);
-  input.for_each([&](const Item& item) { writer.add(item.frames); });
-  writer.commit();
+void write_frames(const Input& input, const CopyOptions& options) {
+  if (is_store_output(options.output)) prepare_store(input, options);
+  const auto sink = make_frame_sink(options.output, input.info, {}, options.overwrite);
+  input.for_each([&](const Item& item) { sink->add(item.id, item.samples, item.frames); });
+  sink->commit(Json::object());
 }
 
 // "id  [" with a line per frame and "]", as Kaldi's text archives.
@@ -338,14 +326,10 @@ void write_features(const Input& input, const CopyOptions& options) {
   if (form.dedup || form.times)
     fail("{}: holds features; --dedup, --durations and --times are of labels", options.input);
   if (is_for_units_alone(output)) fail("{}: holds features; {} is for labels", options.input, output);
-  if (is_table(output))
-    write_table(input, options);
-  else if (ends_in(output, ".npy"))
-    write_npy(input, options);
-  else if (output == "-" || ends_in(output, ".txt"))
+  if (!is_table(output) && (output == "-" || ends_in(output, ".txt")))
     write_text(input, options);
   else
-    write_store(input, options);
+    write_frames(input, options);
 }
 
 void write(Input input, const CopyOptions& options) {

@@ -75,7 +75,9 @@ void run_label(const LabelOptions& options) {
   const std::string frames = from_audio ? "" : stored_frames_input(options.encoder, options.inputs);
   if (is_table(frames)) parse_rspecifier(frames);
   if (is_table(options.output.path)) parse_wspecifier(options.output.path);
-  check_unit_form(options.output.path, options.output.form);
+  check_label_output(options.output);
+  if (options.output.soft && options.engine != LabelOptions().engine)
+    fail_usage("--engine {}: finds nearest centroids; --soft computes all distances itself", options.engine);
   const Shard shard = parse_shard(options.shard);
   Codebook codebook = read_codebook(options.codebook);
   const std::string layer = codebook.origin.layer;

@@ -1,4 +1,5 @@
-// Frames to the numbers of their nearest centroids, and these to where they were asked for.
+// Frames to the numbers of their nearest centroids, or their distances from all, and these to where they were
+// asked for.
 #pragma once
 
 #include <memory>
@@ -7,13 +8,15 @@
 
 #include "kmeans/kmeans.h"
 #include "store/codebook.h"
+#include "store/frame_sink.h"
 #include "units/unit_sink.h"
 
 namespace retort {
 
 struct LabelOutput {
-  std::string path;  // as of a UnitSink
-  UnitForm form;
+  std::string path;        // as of a UnitSink; with `soft` of a FrameSink
+  UnitForm form;           // of labels
+  bool soft = false;       // squared distances from all centroids, in place of labels
   bool overwrite = false;  // replace what is there
 };
 
@@ -23,6 +26,9 @@ struct SearchOptions {
   std::string device = "cpu";
   int threads = 0;
 };
+
+// A usage Error where the path has no place for what is asked for.
+void check_label_output(const LabelOutput& output);
 
 // Labels utterances one after the other.
 class FrameLabeller {
@@ -45,13 +51,17 @@ class FrameLabeller {
   void commit(const Json& bad);
 
  private:
-  void assign(const std::string& id, int64_t first_frame, Matrix frames, int32_t* labels);
+  StoreInfo info_of(const FrameOrigin& origin) const;
+  Matrix normalised(const std::string& id, int64_t first_frame, Matrix frames) const;
+  void assign(const Matrix& frames, int32_t* labels);
   void write(const std::string& id, int64_t samples, const std::vector<int32_t>& labels);
 
   Codebook codebook_;
   LabelOutput output_;
-  std::unique_ptr<Assigner> assigner_;
-  std::unique_ptr<UnitSink> sink_;
+  int threads_;
+  std::unique_ptr<Assigner> assigner_;    // of labels
+  std::unique_ptr<UnitSink> labels_;      // where they go
+  std::unique_ptr<FrameSink> distances_;  // where these go
 };
 
 }  // namespace retort

@@ -76,13 +76,12 @@ Json StoreInfo::to_json() const {
                {"dim", dim},
                {"rate", 16000},
                {"origin", origin.to_json()}};
+  if (!codebook.empty() || is_label_kind(*this)) json["codebook"] = codebook;
   if (is_label_kind(*this)) {
-    json["codebook"] = codebook;
     json["clusters"] = clusters;
     json["dedup"] = dedup;
   }
   if (dtype == "pq") {
-    json["codebook"] = codebook;
     json["clusters"] = clusters;
     json["subspaces"] = subspaces;
   }
@@ -101,13 +100,13 @@ StoreInfo StoreInfo::from_json(const Json& json, const std::string& where) {
     fail("{}: dtype {} is not one of {}", where, info.dtype, kind);
   info.dim = json_get<int64_t>(json, "dim", where);
   info.origin = FrameOrigin::from_json(json_get<Json>(json, "origin", where), where);
-  if (is_label_kind(info)) {
+  if (json.contains("codebook") || is_label_kind(info) || info.dtype == "pq")
     info.codebook = json_get<std::string>(json, "codebook", where);
+  if (is_label_kind(info)) {
     info.clusters = json_get<int64_t>(json, "clusters", where);
     info.dedup = json_get<bool>(json, "dedup", where);
   }
   if (info.dtype == "pq") {
-    info.codebook = json_get<std::string>(json, "codebook", where);
     info.clusters = json_get<int64_t>(json, "clusters", where);
     info.subspaces = json_get<int64_t>(json, "subspaces", where);
   }

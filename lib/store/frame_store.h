@@ -45,7 +45,7 @@ struct StoreInfo {
   std::string dtype = "f32";  // features: f32, f16, bf16, i8, pq; labels: u16, i32
   int64_t dim = 0;            // features: values per frame; labels: 1
   FrameOrigin origin;
-  std::string codebook;                            // labels, pq: content hash of the codebook
+  std::string codebook;                            // labels, distances, pq: content hash of the codebook
   int64_t clusters = 0;                            // labels, pq: K
   int64_t subspaces = 0;                           // pq: M
   std::shared_ptr<const ProductCodebook> product;  // pq: what its values stand for; not in the JSON

@@ -153,9 +153,9 @@ void set_value_type(StoreInfo& info, const std::string& dtype, const std::string
   if ((dtype == "pq") != !product.empty())
     fail_usage("dtype {}: {}", dtype,
                dtype == "pq" ? "needs a product codebook (--codebook)" : "has no use for a codebook; pq has");
+  if (info.dtype == "pq") info.codebook.clear();
   info.dtype = dtype;
   info.product = nullptr;
-  info.codebook.clear();
   info.clusters = info.subspaces = 0;
   if (dtype != "pq") return;
   const StoredProductCodebook stored = read_product_codebook(product);

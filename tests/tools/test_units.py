@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import os
 import struct
 import subprocess
@@ -242,6 +243,67 @@ class StandardInputTest(UnitsTest):
         (self.folder / "one.jsonl").write_text(json.dumps(line) + "\n")
         self.assertIn("./-: no such file", self.fails(1, "1 missing", *label, "one.jsonl", stdin="").err)
         self.leaves_nothing("x", "x.km")
+
+
+class SoftTest(UnitsTest):
+    def rows(self, name):
+        shape, payload = read_npy(self.folder / name)
+        return [list(row) for row in struct.iter_unpack(f"<{shape[1]}f", payload)]
+
+    def check_distances(self, book, distances, frames, labels):
+        """`distances` are those of `frames` from the centroids, and the nearest one is the label."""
+        centroids = self.rows(f"{book}/centroids.npy")
+        self.assertEqual(len(distances), len(frames))
+        for row, frame, label in zip(distances, frames, labels, strict=True):
+            for distance, centroid in zip(row, centroids, strict=True):
+                exact = math.fsum((a - b) ** 2 for a, b in zip(frame, centroid, strict=True))
+                self.assertAlmostEqual(distance, exact, delta=1e-6 * exact)
+            self.assertEqual(row.index(min(row)), label)
+
+    def test_distances_as_store_array_and_table(self):
+        self.succeeds("retort-extract", "--model", "mfcc", "corpus.jsonl", "-o", "feats")
+        self.succeeds("retort-copy", "feats", "feats.npy")
+        labels = [label for one in self.labels.values() for label in one]
+        self.succeeds(*self.label, "soft.npy", "--soft")
+        self.check_distances("cb", self.rows("soft.npy"), self.rows("feats.npy"), labels)
+        self.assertEqual(self.text("soft.len"), self.text("feats.len"))
+        array = read_npy(self.folder / "soft.npy")
+        for part in range(2):
+            self.succeeds(*self.label, "soft", "--soft", "--shard", f"{part}/2")
+        self.succeeds("retort-label", "--codebook", "cb", "feats", "-o", "ark:soft.ark", "--soft", "--threads", 1)
+        for source in ("soft", "ark:soft.ark"):
+            self.succeeds("retort-copy", source, "again.npy", "--overwrite")
+            self.assertEqual(read_npy(self.folder / "again.npy"), array)
+        self.assertIn("nothing to do", self.succeeds(*self.label, "soft", "--soft", "--shard", "0/2").err)
+
+        # The store says what it is, and is not taken for frames of the layer.
+        self.succeeds("retort-copy", "soft", "copied", "--dtype", "f16")
+        for store in ("soft", "copied"):
+            about = json.loads(self.succeeds("retort-inspect", "--json", "--lineage", "--check", store).out)
+            self.assertEqual((about["content"], about["dim"]), ("features", 4))
+            self.assertEqual((about["made_from"]["layer"], about["made_from"]["codebook"]),
+                             ("mfcc-distances", self.read_json("cb/codebook.json")["hash"]))
+        self.succeeds("retort-cluster", "-k", 2, "soft", "-o", "of-distances")
+        self.fails(1, "dimension 39, these have 4", "retort-label", "--codebook", "cb", "soft", "-o", "x.km")
+        self.fails(1, "part-00000-of-00002", *self.label, "soft", "--shard", "0/2")
+
+    def test_distances_of_normalised_frames(self):
+        frames = [[3.0 * math.cos(i), 4.0 * math.sin(1.7 * i), 1.0] for i in range(1, 60)]
+        write_npy(self.folder / "rows.npy", frames)
+        self.succeeds("retort-cluster", "-k", 5, "rows.npy", "-o", "book", "--normalise", "l2", "--labels", "l.km")
+        self.succeeds("retort-label", "--codebook", "book", "rows.npy", "-o", "soft.npy", "--soft")
+        frames = self.rows("rows.npy")  # as f32
+        unit = [[value / math.sqrt(math.fsum(x * x for x in row)) for value in row] for row in frames]
+        unit = [list(struct.unpack("<3f", struct.pack("<3f", *row))) for row in unit]
+        self.check_distances("book", self.rows("soft.npy"), unit, [int(label) for label in self.text("l.km").split()])
+
+    def test_what_has_no_distances(self):
+        for output in ("x.txt", "x.km", "x.jsonl", "x.ctm", "-", "jsonl:-"):
+            self.fails(2, "is for labels; name a store", *self.label, output, "--soft")
+        for option in ("--dedup", "--times"):
+            self.fails(2, "are of labels", *self.label, "x", "--soft", option)
+        self.fails(2, "computes all distances itself", *self.label, "x", "--soft", "--engine", "native")
+        self.leaves_nothing("x", "x.txt", "x.km", "x.jsonl", "x.ctm")
 
 
 class RefusedTest(UnitsTest):
