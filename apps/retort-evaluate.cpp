@@ -11,7 +11,9 @@
 #include "evaluate/intrinsic.h"
 #include "evaluate/probe.h"
 #include "evaluate/profile.h"
+#include "evaluate/rerun.h"
 #include "evaluate/score.h"
+#include "evaluate/tasks.h"
 #include "evaluate/units.h"
 
 namespace {
@@ -165,6 +167,48 @@ int similarity(int argc, char** argv) {
   return run_with_threads(tool, argc, argv, options, retort::run_similarity);
 }
 
+int follow_protocol(const retort::ProtocolTask& task, int argc, char** argv) {
+  retort::TaskOptions options;
+  const std::vector<std::string> protocols = retort::builtin_protocols(task.name);
+  Tool tool(name, task.name + ": " + task.does,
+            fmt::format("retort-evaluate {} --protocol {} --model student --corpus corpus.jsonl -o {}.json",
+                        task.name, protocols.front(), task.name));
+  tool.option("--protocol", options.protocol,
+              fmt::format("Built-in protocol ({}) or a .json file", fmt::join(protocols, ", ")))
+      ->required();
+  tool.option("--set", options.overrides, "Override one value of the protocol: a.b=value (may be repeated)")
+      ->expected(1)
+      ->take_all();
+  tool.option("--model", options.encoder.model, "Model folder or checkpoint, mfcc or fbank")->required();
+  tool.option("--corpus", options.corpus, "corpus.jsonl")->required();
+  for (const auto& [what, help] : task.files) tool.option("--" + what, options.files[what], help);
+  tool.option("--layer", options.encoder.layers, "Layers to use; by default the protocol's");
+  bind_encoder(tool, options.encoder);
+  tool.device(options.encoder.device);
+  tool.threads(options.encoder.threads);
+  tool.max_bad(options.max_bad);
+  bind_result(tool, options.result);
+  tool.config_details("protocol_values", [&] {
+    return options.protocol.empty()
+               ? retort::Json()
+               : retort::read_protocol(options.protocol, options.overrides, task.name).to_json();
+  });
+  return tool.run(argc, argv, [&] { std::cout << task.run(options) << "\n"; });
+}
+
+int rerun(int argc, char** argv) {
+  retort::RerunOptions options;
+  Tool tool(name, "rerun: repeat an evaluation from its result, and compare.",
+            "retort-evaluate rerun result.json");
+  tool.option("RESULT", options.result, "Result of a task that follows a protocol")->required();
+  tool.option("--model", options.model, "Where the model is now; by default where it was");
+  tool.option("--corpus", options.corpus, "Where the corpus is now; by default where it was");
+  tool.option("--tolerance", options.tolerance, "What a metric may differ by")->check(CLI::Range(0.0, 1.0));
+  tool.option("-o,--output", options.output, "Keep the new result here");
+  tool.overwrite(options.overwrite);
+  return tool.run(argc, argv, [&] { std::cout << run_again(options) << "\n"; });
+}
+
 int profile(int argc, char** argv) {
   retort::ProfileOptions options;
   Tool tool(name, "profile: parameters, multiply-accumulates, speed and memory of models.",
@@ -206,7 +250,7 @@ struct Task {
 };
 constexpr Task tasks[] = {{"units", units}, {"agreement", agreement},   {"intrinsic", intrinsic},
                           {"abx", abx},     {"similarity", similarity}, {"probe", probe},
-                          {"score", score}, {"profile", profile}};
+                          {"score", score}, {"rerun", rerun},           {"profile", profile}};
 
 }  // namespace
 
@@ -215,16 +259,17 @@ int main(int argc, char** argv) {
   const std::string_view wanted = argc > 1 ? argv[1] : "";
   for (const Task& task : tasks)
     if (task.name == wanted) return task.run(argc - 1, argv + 1);
+  for (const retort::ProtocolTask& task : retort::protocol_tasks())
+    if (task.name == wanted) return follow_protocol(task, argc - 1, argv + 1);
   std::vector<std::string> names;
-  std::string list;
-  for (const Task& task : tasks) {
-    names.emplace_back(task.name);
-    list += (list.empty() ? "" : ", ") + names.back();
-  }
+  for (const Task& task : tasks) names.emplace_back(task.name);
+  for (const retort::ProtocolTask& task : retort::protocol_tasks()) names.push_back(task.name);
   std::string chosen;
   Tool tool(name, "Score labels and models. Each task has options of its own: retort-evaluate TASK --help.",
             "retort-evaluate units --labels labels --alignments phones.ctm -o units.json");
-  tool.option("TASK", chosen, list)->required()->check(CLI::IsMember(names));
+  tool.option("TASK", chosen, fmt::format("{}", fmt::join(names, ", ")))
+      ->required()
+      ->check(CLI::IsMember(names));
   return tool.run(argc, argv, [&chosen] {
     retort::fail_usage("the task comes before its options: {} {} ...", name, chosen);
   });

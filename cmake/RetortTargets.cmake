@@ -78,6 +78,25 @@ function(retort_library name)
   target_link_libraries(${target} ${scope} retort_flags ${ARG_DEPENDS})
 endfunction()
 
+# retort_embed_json(TARGET FOLDER FUNCTION) makes data/FOLDER/*.json string literals of TARGET, which FUNCTION() returns
+# (lib/base/embedded_json.h).
+function(retort_embed_json target folder function)
+  set(root ${PROJECT_SOURCE_DIR}/data/${folder})
+  file(GLOB files CONFIGURE_DEPENDS RELATIVE ${root} ${root}/*.json)
+  list(TRANSFORM files REPLACE "\\.json$" "" OUTPUT_VARIABLE names)
+  list(SORT names)
+  set(FUNCTION ${function})
+  set(ENTRIES "")
+  foreach(name IN LISTS names)
+    set(file ${root}/${name}.json)
+    file(READ ${file} text)
+    string(APPEND ENTRIES "      {\"${name}\", R\"json(${text})json\"},\n")
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+  endforeach()
+  configure_file(${PROJECT_SOURCE_DIR}/cmake/embedded_json.cpp.in ${function}.cpp @ONLY)
+  target_sources(${target} PRIVATE ${CMAKE_CURRENT_BINARY_DIR}/${function}.cpp)
+endfunction()
+
 # retort_tool(NAME DEPENDS lib...) builds the program apps/NAME.cpp.
 function(retort_tool name)
   cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})

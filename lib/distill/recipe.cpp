@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/embedded_json.h"
+#include "base/overrides.h"
 #include "distill/builtin_recipes.h"
 #include "model/shape.h"
 
@@ -167,24 +169,6 @@ void check_student(const Recipe& recipe, const std::string& where) {
     fail("{}: student.final_dim {} should be at least 1 for a cosine head", where, student.final_dim);
 }
 
-Json* find_key(Json& recipe, const std::string& key) {
-  Json* at = &recipe;
-  for (std::size_t begin = 0; begin <= key.size();) {
-    const std::size_t dot = std::min(key.find('.', begin), key.size());
-    const auto found = at->is_object() ? at->find(key.substr(begin, dot - begin)) : at->end();
-    if (!at->is_object() || found == at->end()) return nullptr;
-    at = &*found;
-    begin = dot + 1;
-  }
-  return at;
-}
-
-bool same_kind(const Json& old_value, const Json& value) {
-  if (old_value.is_number_integer()) return value.is_number_integer();
-  if (old_value.is_number()) return value.is_number();
-  return old_value.type() == value.type();
-}
-
 }  // namespace
 
 std::string Recipe::label_layer() const {
@@ -270,33 +254,15 @@ Recipe parse_recipe(const Json& json, const std::string& where) {
 }
 
 std::vector<std::string> builtin_recipes() {
-  std::vector<std::string> names;
-  for (const BuiltinRecipe& recipe : builtin_recipe_texts()) names.emplace_back(recipe.name);
-  return names;
+  return names_of(builtin_recipe_texts());
 }
 
 Json read_recipe(const std::string& name_or_file) {
-  if (name_or_file.find('/') != std::string::npos || name_or_file.ends_with(".json"))
-    return read_json(name_or_file);
-  for (const BuiltinRecipe& recipe : builtin_recipe_texts())
-    if (name_or_file == recipe.name) return parse_json(recipe.text, "recipe " + name_or_file);
-  fail_usage("--recipe {}: no such recipe (built in: {}; or name a .json file)", name_or_file,
-             fmt::join(builtin_recipes(), ", "));
+  return read_embedded_json(builtin_recipe_texts(), "recipe", name_or_file);
 }
 
 void apply_override(Json& recipe, const std::string& assignment) {
-  const std::size_t equals = assignment.find('=');
-  if (equals == std::string::npos || equals == 0) fail_usage("--set {}: should be key=value", assignment);
-  const std::string key = assignment.substr(0, equals);
-  Json* old_value = find_key(recipe, key);
-  if (old_value == nullptr || old_value->is_object())
-    fail_usage("--set {}: the recipe has no value called {} (--print-config shows all)", assignment, key);
-  const std::string text = assignment.substr(equals + 1);
-  Json value = old_value->is_string() ? Json(text) : Json::parse(text, nullptr, false);
-  if (value.is_discarded() || !same_kind(*old_value, value))
-    fail_usage("--set {}: {} is {}, so {} cannot replace it", assignment, key, old_value->dump(), text);
-  if (old_value->is_number_float()) value = value.get<double>();
-  *old_value = std::move(value);
+  apply_override(recipe, assignment, "recipe");
 }
 
 }  // namespace retort

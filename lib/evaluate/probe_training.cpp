@@ -1,7 +1,8 @@
-// What stands in for torch_probe.cpp in a build without LibTorch.
+// What stands in for torch_probe.cpp and torch_train_head.cpp in a build without LibTorch.
 #include "evaluate/probe_training.h"
 
 #include "base/error.h"
+#include "evaluate/head_training.h"
 
 #ifndef RETORT_WITH_TORCH
 namespace retort {
@@ -11,6 +12,11 @@ void require_probe_training() {
 }
 
 ProbeScore train_probe(const ProbeData&, const ProbeTraining&) {
+  require_probe_training();
+  return {};
+}
+
+TrainedHead train_head(const HeadData&, const HeadShape&, const HeadTraining&, const DevCost&) {
   require_probe_training();
   return {};
 }

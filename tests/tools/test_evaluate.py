@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 
-from harness import FIXTURES, ROOT, ToolTest, needs_torch, tone, write_wav
+from harness import FIXTURES, ROOT, WITH_TORCH, ToolTest, needs_torch, tone, write_wav
 
 MODEL = FIXTURES / "model" / "post"
 HEX = r"[0-9a-f]{32}"
@@ -421,6 +421,86 @@ class ProbeTest(ToolTest):
         self.fails(2, "--probe", *self.probe("--model", "mfcc", "--probe", "deep"))
         self.fails(2, "--seeds", *self.probe("--model", "mfcc", seeds=0))
         self.fails(2, "--labels", *self.probe("--model", "mfcc", "--labels", "labels"))
+
+
+class CtcTest(ToolTest):
+    """Tunes of two tones, each a phone, so that a linear probe on MFCC can write them."""
+
+    def setUp(self):
+        super().setUp()
+        self.lines = []
+        for i in range(80):
+            tune = [("LOW", "HIGH")[(i >> bit) & 1] for bit in range(2 + i % 2)]
+            samples = []
+            for note in tune:
+                samples += tone(0.12, 300 if note == "LOW" else 2000) + [0.0] * 1600
+            write_wav(self.folder / "wav" / f"{i}.wav", samples)
+            self.lines.append({"id": f"u{i}", "path": f"wav/{i}.wav", "start": 0, "rate": 16000, "channel": 0,
+                               "samples": len(samples), "phones": " ".join(tune), "speaker": f"s{i % 9}"})
+        self.write_corpus(self.lines)
+
+    def write_corpus(self, lines):
+        (self.folder / "corpus.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    def ctc(self, *more, model="mfcc", steps=120):
+        return ["retort-evaluate", "ctc", "--protocol", "asterisk-pr", "--set", "data.target=phones", "--set",
+                f"optimiser.steps={steps}", "--set", "sweep.lr=[0.03,0.1]", "--set", "seeds=2", "--model", model,
+                "--corpus", "corpus.jsonl", "-o", "ctc.json", "--threads", 1, *more]
+
+    @needs_torch
+    def test_phones_are_recognised_and_a_rerun_reproduces_it(self):
+        run = self.succeeds(*self.ctc())
+        result = self.read_json("ctc.json")
+        self.assertRegex(run.out, r"\Actc per 0\.\d{4} deviation 0\.\d{4} per_beam 0\.\d{4} deviation 0\.\d{4} test \d+\n\Z")
+        self.assertLess(result["metrics"]["per"], 0.2)
+        self.assertEqual((result["task"], result["protocol"]), ("ctc", "asterisk-pr-1"))
+        self.assertEqual(result["settings"]["optimiser"]["steps"], 120)
+        self.assertEqual(result["counts"]["classes"], 3)
+        self.assertEqual([tried["lr"] for tried in result["lr_sweep"]], [0.03, 0.1])
+        first = result["counts"]["by_seed"][0]
+        self.assertEqual(first["decoder"], "greedy")
+        self.assertEqual(result["repeat"]["corpus"], "corpus.jsonl")
+        self.assertNotIn(str(self.folder), (self.folder / "ctc.json").read_text())
+        self.assertIn("nothing to do", self.succeeds(*self.ctc()).err)
+        self.fails(1, "another job (settings optimiser steps", *self.ctc(steps=60))
+
+        again = self.succeeds("retort-evaluate", "rerun", "ctc.json", "-o", "again.json")
+        self.assertTrue(again.out.startswith("rerun reproduced 4 metrics, greatest difference 0.0e+00: ctc per"), again.out)
+        self.assertEqual(self.read_json("again.json")["metrics"], result["metrics"])
+        result["metrics"]["per"] += 0.01
+        (self.folder / "ctc.json").write_text(json.dumps(result))
+        self.fails(1, "was not reproduced: per was", "retort-evaluate", "rerun", "ctc.json")
+        self.write_corpus(self.lines[1:])
+        self.fails(1, "cannot be repeated with these inputs: inputs corpus", "retort-evaluate", "rerun", "ctc.json")
+        (self.folder / "units.json").write_text('{"task": "units"}')
+        self.fails(1, "units.json: is no result of a protocol", "retort-evaluate", "rerun", "units.json")
+
+    @needs_torch
+    def test_wrong_input(self):
+        short = ["--set", "sweep.lr=[0.1]", "--set", "seeds=1"]
+        self.fails(1, 'none of its 80 utterances has a text (key "text")', *self.ctc("--set", "data.target=text"))
+        self.fails(2, "--alignments: protocol asterisk-pr-1 takes phones from there",
+                   *self.ctc("--set", "data.target=alignments"))
+        leaking = [{**line, "split": "test" if i % 5 == 0 else "dev" if i % 5 == 1 else "train"}
+                   for i, line in enumerate(self.lines)]
+        self.write_corpus(leaking)
+        given = [*short, "--set", "splits.kind=given", "--set", "splits.key=split"]
+        self.fails(1, 'splits share 9 values of "speaker": ',
+                   *self.ctc(*given, "--set", 'splits.disjoint=["speaker"]'))
+        unknown = [{**line, "phones": "LOW BEEP"} if line["split"] == "test" else line for line in leaking]
+        self.write_corpus(unknown)
+        self.fails(1, '"BEEP" is in its text, but not among the 2 tokens', *self.ctc(*given))
+        self.write_corpus([{**line, "split": "train"} for line in leaking])
+        self.fails(1, "too few to be split (80 train, 0 dev, 0 test)", *self.ctc(*given))
+        self.leaves_nothing("ctc.json")
+
+    def test_wrong_usage(self):
+        self.fails(2, "--model is required", "retort-evaluate", "ctc", "--protocol", "asterisk-pr", "--corpus", "c", "-o", "r")
+        if WITH_TORCH:
+            self.fails(2, "no such protocol (built in: ", "retort-evaluate", "ctc", "--protocol", "superb", "--model",
+                       "mfcc", "--corpus", "corpus.jsonl", "-o", "ctc.json")
+            self.fails(2, "no value called probe.depth", *self.ctc("--set", "probe.depth=3"))
+            self.fails(1, "metric.name per for phones", *self.ctc("--set", "metric.name=wer"))
 
 
 class ScoreTest(ToolTest):
