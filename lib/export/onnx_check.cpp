@@ -5,8 +5,9 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/threads.h"
 #include "encoder/frame_encoder.h"
-#include "kmeans/kmeans.h"
+#include "nearest/assigner.h"
 
 namespace retort {
 namespace {
@@ -71,7 +72,8 @@ class Expected {
     encoder_ = make_frame_encoder(encoder);
     if (options.codebook != nullptr) {
       require_same_features(*options.codebook, encoder_->origin(0), encoder_->outputs().front().dim);
-      assigner_ = make_assigner(options.codebook->centroids, "native", "cpu", threads);
+      assigner_ =
+          make_native_assigner(options.codebook->centroids, threads > 0 ? threads : available_threads());
     }
   }
 
