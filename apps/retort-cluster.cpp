@@ -1,11 +1,11 @@
 // retort-cluster: a codebook from features or audio.
 #include <iostream>
 
+#include "base/disk.h"
 #include "cluster/cluster.h"
 #include "common/encoder_flags.h"
 #include "common/tool.h"
 #include "common/torch_engines.h"
-#include "kmeans/frame_memory.h"
 
 int main(int argc, char** argv) {
   retort::use_torch();
@@ -68,6 +68,8 @@ int main(int argc, char** argv) {
               "With engine cuda: take at most this much of the GPU's memory; 0: what is free");
   tool.option("--step", options.step,
               "Do one step of a job over many machines: update, or assign (of one --shard)");
+  tool.flag("--dry-run", options.dry_run,
+            "Print how many frames there are and what time, memory and disk they take, as JSON, and stop");
   tool.shard(options.shard);
   tool.seed(options.kmeans.seed);
   tool.device(options.kmeans.device);
@@ -75,8 +77,8 @@ int main(int argc, char** argv) {
   tool.max_bad(options.max_bad);
   tool.overwrite(options.overwrite);
   return tool.run(argc, argv, [&] {
-    options.kmeans.memory = retort::parse_bytes(memory);
-    options.kmeans.gpu_memory = retort::parse_bytes(gpu_memory);
+    options.kmeans.memory = retort::parse_bytes("--memory", memory);
+    options.kmeans.gpu_memory = retort::parse_bytes("--gpu-memory", gpu_memory);
     const retort::Json report = run_cluster(options);
     if (!report.is_null()) std::cout << report.dump(2) << "\n";
   });

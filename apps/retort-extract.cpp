@@ -1,4 +1,7 @@
 // retort-extract: features of audio into frame stores.
+#include <iostream>
+
+#include "base/disk.h"
 #include "common/encoder_flags.h"
 #include "common/tool.h"
 #include "common/torch_engines.h"
@@ -6,6 +9,7 @@
 
 int main(int argc, char** argv) {
   retort::ExtractOptions options;
+  std::string keep_free = "0";
   retort::Tool tool("retort-extract", "Write features of audio: MFCC, filter banks, or layers of a model.",
                     "retort-extract --model hubert-base --layer enc9 corpus.jsonl -o feats");
   tool.option("INPUT", options.inputs, "A corpus file (.jsonl) or audio files (-: one from standard input)")
@@ -27,19 +31,23 @@ int main(int argc, char** argv) {
   bind_encoder(tool, options.encoder);
   tool.option("--mel-bins", options.encoder.mel_bins, "Bins of fbank")->check(CLI::Range(4, 256));
   tool.option("--deltas", options.encoder.deltas, "Append first and second differences to mfcc");
-  tool.flag("--dry-run", options.dry_run, "Say how much would be written and stop");
+  tool.flag("--dry-run", options.dry_run,
+            "Print how much would be written, and the time it would take, as JSON, and stop");
+  tool.keep_free(keep_free);
   tool.shard(options.shard);
   tool.max_bad(options.max_bad);
   tool.device(options.encoder.device);
   tool.threads(options.encoder.threads);
   tool.overwrite(options.overwrite);
-  return tool.run(argc, argv, [&options, argv] {
+  return tool.run(argc, argv, [&, argv] {
 #ifdef RETORT_IS_TORCH_TWIN
     retort::use_torch();
     static_cast<void>(argv);
 #else
     if (retort::wants_torch(options.encoder)) retort::become_torch_twin("retort-extract", argv);
 #endif
-    run_extract(options);
+    options.keep_free = retort::parse_bytes("--keep-free", keep_free);
+    const retort::Json report = run_extract(options);
+    if (!report.is_null()) std::cout << report.dump(2) << "\n";
   });
 }

@@ -1,4 +1,7 @@
 // retort-label: labels (units) of features or audio.
+#include <iostream>
+
+#include "base/disk.h"
 #include "common/encoder_flags.h"
 #include "common/tool.h"
 #include "common/torch_engines.h"
@@ -8,6 +11,7 @@
 int main(int argc, char** argv) {
   retort::use_torch();
   retort::LabelOptions options;
+  std::string keep_free = "0";
   retort::Tool tool("retort-label", "Turn frames into the numbers of their nearest centroids.",
                     "retort-label --codebook codebook --model hubert-base speech.flac -o -");
   tool.option("INPUT", options.inputs,
@@ -28,10 +32,18 @@ int main(int argc, char** argv) {
   bind_unit_form(tool, options.output.form);
   tool.flag("--soft", options.output.soft,
             "Write each frame's squared distances from all centroids, in place of its label");
+  tool.flag(
+      "--dry-run", options.dry_run,
+      "Print how much would be written to a label store, and the time it would take, as JSON, and stop");
+  tool.keep_free(keep_free);
   tool.shard(options.shard);
   tool.max_bad(options.max_bad);
   tool.device(options.encoder.device);
   tool.threads(options.encoder.threads);
   tool.overwrite(options.output.overwrite);
-  return tool.run(argc, argv, [&options] { run_label(options); });
+  return tool.run(argc, argv, [&] {
+    options.output.keep_free = retort::parse_bytes("--keep-free", keep_free);
+    const retort::Json report = run_label(options);
+    if (!report.is_null()) std::cout << report.dump(2) << "\n";
+  });
 }

@@ -166,6 +166,11 @@ void Tool::shard(std::string& value) {
   option("--shard", value, "Do part I of N (I/N, from 0), or auto in a job array");
 }
 
+void Tool::keep_free(std::string& value) {
+  option("--keep-free", value,
+         "Stop before less than this much of the output's disk is free (50G); 0: no budget");
+}
+
 void Tool::own_config(std::string& value, const std::string& help) {
   app_.set_config();
   option("--config", value, help)->check(CLI::ExistingFile);

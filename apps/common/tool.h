@@ -31,12 +31,13 @@ class Tool {
   CLI::Option* flag(const std::string& names, bool& value, const std::string& help);
 
   // The shared options, for the tools where they mean something. Each binds one field.
-  void threads(int& value);         // --threads
-  void seed(uint64_t& value);       // --seed
-  void device(std::string& value);  // --device cpu|cuda[:i]
-  void overwrite(bool& value);      // --overwrite
-  void max_bad(double& value);      // --max-bad
-  void shard(std::string& value);   // --shard I/N|auto; read it with parse_shard in the stage
+  void threads(int& value);            // --threads
+  void seed(uint64_t& value);          // --seed
+  void device(std::string& value);     // --device cpu|cuda[:i]
+  void overwrite(bool& value);         // --overwrite
+  void max_bad(double& value);         // --max-bad
+  void keep_free(std::string& value);  // --keep-free SIZE; read it with parse_bytes
+  void shard(std::string& value);      // --shard I/N|auto; read it with parse_shard in the stage
 
   // Takes --config for a file of the tool's own subject, instead of one with options.
   void own_config(std::string& value, const std::string& help);

@@ -127,6 +127,7 @@ Json cluster_table(const ClusterOptions& options) {
   const std::string& rspecifier = options.inputs.front();
   refuse_several_readers(options, "a table");
   refuse_alignments(options, "a table");
+  if (options.dry_run) fail_usage("--dry-run: a table's length is not known before it is read");
   FrameTable table(rspecifier);
   if (table.kind() != StoreKind::features) fail("{}: holds labels, features were expected", rspecifier);
   if (table.dim() == 0) fail("{}: holds no frames", rspecifier);
@@ -160,6 +161,8 @@ Json cluster_store(ClusterOptions options) {
   const StoreFrames source(store, options.kmeans.memory > 0);
   const Input input{store.info().origin, array ? store.hash() : ""};
   const Json job = job_of(options, input);
+  if (options.dry_run)
+    return dry_run_report(options, training_frames(source.frames(), options.kmeans), source.dim(), 0);
   const Json report = make_once(options, input, job, [&] {
     require_agreement(processes, job);
     if (!options.step.empty()) return run_cluster_step(options, source, input, job);
@@ -251,6 +254,10 @@ Json cluster_audio(const ClusterOptions& options) {
   audio.input.origin.corpus = corpus.hash();
   audio.job = job_of(options, audio.input);
 
+  if (options.dry_run)
+    return dry_run_report(options,
+                          training_frames(expected_frames(corpus, audio.input.origin.hop), options.kmeans),
+                          audio.dim(), estimate_encoding_seconds(corpus, *encoder, encoder_options.threads));
   bool labelled = false;
   Json report = make_once(options, audio.input, audio.job, [&] {
     if (options.subspaces > 0) check_product_options(options.kmeans, options.subspaces, audio.dim());

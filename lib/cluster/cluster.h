@@ -22,11 +22,12 @@ struct ClusterOptions {
   std::string shard = "0/1";       // of the frames, for step assign
   double max_bad = 0.001;          // from audio: share of bad utterances above which the job fails
   bool overwrite = false;
+  bool dry_run = false;  // say what would be made, and stop
 };
 
 // Processes that srun or torchrun started together share the job of a frame store (processes/processes.h).
-// Returns the report that the tool prints, null for all but one of them: what codebook.json says, and the
-// seconds of each phase.
+// Returns the report that the tool prints (of a dry run: frames, files, bytes, memory and an estimate of the
+// time), null for all but one of them: what codebook.json says, and the seconds of each phase.
 Json run_cluster(const ClusterOptions& options);
 
 }  // namespace retort

@@ -6,8 +6,11 @@
 #include <numeric>
 #include <unordered_set>
 
+#include "base/disk.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/random.h"
+#include "base/stopwatch.h"
 #include "kmeans/frame_sources.h"
 
 namespace retort {
@@ -66,6 +69,36 @@ Codebook read_start(const ClusterOptions& options, const FrameSource& source, co
     fail("--normalise {}: the codebook {} was made with {}; use the same for both", options.normalise,
          options.kmeans.init, start.norm.kind);
   return start;
+}
+
+// How many passes over all frames the choice of the first centroids is worth.
+double passes_to_start(const KmeansOptions& options, int64_t frames) {
+  if (options.init == "kmeans-parallel") return 6;
+  if (options.init != "kmeans++") return 0;
+  const int64_t per_cluster = options.init_points_per_centroid < 0 ? 32 : options.init_points_per_centroid;
+  if (per_cluster == 0) return 1;
+  return std::min(1.0, static_cast<double>(per_cluster * options.clusters) / static_cast<double>(frames));
+}
+
+// To find the nearest centroid, measured on made frames.
+double seconds_per_frame(const KmeansOptions& options, int64_t dim) {
+  constexpr int64_t sample = 1 << 13;
+  Random random(1);
+  const auto made = [&](int64_t rows) {
+    Matrix matrix(rows, dim);
+    for (int64_t i = 0; i < rows; ++i)
+      for (float& value : matrix.row(i)) value = static_cast<float>(random.uniform() - 0.5);
+    return matrix;
+  };
+  const Matrix frames = made(sample);
+  const std::unique_ptr<Assigner> assigner =
+      make_assigner(made(options.clusters), "auto", options.device, options.threads);
+  std::vector<int32_t> labels(static_cast<std::size_t>(sample));
+  const auto assign = [&] { assigner->assign(frames.data(), sample, labels.data(), nullptr); };
+  assign();
+  Stopwatch watch;
+  assign();
+  return watch.lap() / static_cast<double>(sample);
 }
 
 }  // namespace
@@ -148,6 +181,22 @@ Json write_product_result(const ClusterOptions& options, const Input& input, con
   Json report = stored.report;
   report["hash"] = result.codebook.hash();
   return report;
+}
+
+Json dry_run_report(const ClusterOptions& options, int64_t frames, int64_t dim, double other_seconds) {
+  const KmeansOptions& kmeans = options.kmeans;
+  const double passes = kmeans.starts * (kmeans.iterations + passes_to_start(kmeans, frames)) + 1;
+  const double seconds = passes * static_cast<double>(frames) * seconds_per_frame(kmeans, dim);
+  const auto values = static_cast<int64_t>(sizeof(float)) * dim;
+  return {{"frames", frames},
+          {"dim", dim},
+          {"clusters", kmeans.clusters},
+          {"passes", passes},
+          {"files", 2},
+          {"bytes", kmeans.clusters * values},
+          {"memory_for_frames", frames * values},
+          {"free_bytes", free_disk_bytes(options.output)},
+          {"estimated_seconds", other_seconds + seconds}};
 }
 
 Json report_on_disk(const std::string& folder) {

@@ -40,6 +40,10 @@ Json write_result(const ClusterOptions& options, const Input& input, const Featu
 Json write_product_result(const ClusterOptions& options, const Input& input, const ProductResult& result,
                           const Json& job);
 
+// What a dry run prints, of a job over so many frames (the ones it trains on) and this many seconds of other
+// work. The time is that of passes without the bounds that spare most distances, so more than most jobs take.
+Json dry_run_report(const ClusterOptions& options, int64_t frames, int64_t dim, double other_seconds);
+
 // What a rerun prints: the codebook's own report.
 Json report_on_disk(const std::string& folder);
 

@@ -1,13 +1,18 @@
 #include "corpus/corpus.h"
 
 #include <algorithm>
+#include <bit>
+#include <charconv>
+#include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <unordered_map>
 
 #include "audio/piped_audio.h"
 #include "base/files.h"
 #include "base/hash.h"
+#include "corpus/corpus_lines.h"
 
 namespace retort {
 namespace {
@@ -17,7 +22,7 @@ namespace fs = std::filesystem;
 constexpr std::string_view corpus_extension = ".jsonl";
 constexpr int64_t most_samples = int64_t{1} << 40;  // two years at 16 kHz; resampled_length is safe with it
 
-Utterance parse_utterance(const std::string& line, const fs::path& folder, const std::string& where) {
+Utterance parse_utterance(std::string_view line, const fs::path& folder, const std::string& where) {
   Json json = parse_json(line, where);
   if (!json.is_object()) fail("{}: not a JSON object", where);
   Utterance utterance;
@@ -36,6 +41,116 @@ Utterance parse_utterance(const std::string& line, const fs::path& folder, const
   utterance.extra = std::move(json);
   return utterance;
 }
+
+// Of a table of texts: part of a text's hash, and its number.
+struct Slot {
+  static constexpr uint32_t none = UINT32_MAX;
+  static constexpr std::size_t ahead = 16;  // slots are all over the memory, so they are asked for early
+
+  uint32_t tag = 0;
+  uint32_t number = none;
+};
+
+// The numbers of two texts that are the same, by their hashes and `same`; none where all differ. A table of
+// hashes: a set of a million texts takes longer to fill than the texts to read.
+template <class Same>
+std::optional<std::pair<std::size_t, std::size_t>> find_repeated(const std::vector<std::size_t>& hashes,
+                                                                 const Same& same) {
+  std::vector<Slot> slots(std::bit_ceil(2 * hashes.size() + 1));
+  const std::size_t mask = slots.size() - 1;
+  for (std::size_t i = 0; i < hashes.size(); ++i) {
+    if (i + Slot::ahead < hashes.size()) __builtin_prefetch(&slots[hashes[i + Slot::ahead] & mask], 1);
+    const auto tag = static_cast<uint32_t>(hashes[i] >> 32);
+    std::size_t place = hashes[i] & mask;
+    for (; slots[place].number != Slot::none; place = (place + 1) & mask)
+      if (slots[place].tag == tag && same(slots[place].number, i))
+        return std::pair<std::size_t, std::size_t>{slots[place].number, i};
+    slots[place] = {tag, static_cast<uint32_t>(i)};
+  }
+  return std::nullopt;
+}
+
+// The text that a corpus's hash is taken of: a line per utterance.
+void append_identity(std::string& text, std::string_view id, int64_t start, int64_t samples, int64_t rate,
+                     int64_t channel) {
+  text += id;
+  for (const int64_t number : {start, samples, rate, channel}) {
+    char digits[24];
+    digits[0] = '\t';
+    text.append(digits, std::to_chars(digits + 1, std::end(digits), number).ptr);
+  }
+  text += '\n';
+}
+
+// Goes over a corpus file's lines; keeps what divides them.
+class CorpusLines {
+ public:
+  explicit CorpusLines(const fs::path& path)
+      : path_(path),
+        folder_(path.parent_path()),
+        file_(path),
+        lines_(split_lines({reinterpret_cast<const char*>(file_.data()), file_.size()})) {
+    if (lines_.empty()) fail("{}: the corpus is empty", path.string());
+    if (lines_.size() >= UINT32_MAX) fail("{}: has more lines than a corpus may have", path.string());
+    weights_.reserve(lines_.size());
+    id_hashes_.reserve(lines_.size());
+    for (std::size_t i = 0; i < lines_.size(); ++i) add(i);
+    hasher_.add(identity_);
+    require_unique_ids();
+  }
+
+  CorpusShard shard(const Shard& shard) const {
+    const Range range = shard_range(weights_, shard);
+    std::vector<Utterance> utterances;
+    utterances.reserve(range.size());
+    for (std::size_t i = range.begin; i < range.end; ++i) utterances.push_back(parse(i));
+    return {Corpus(std::move(utterances)), hasher_.hex(), lines_.size()};
+  }
+
+ private:
+  static constexpr std::size_t identity_bytes = 1 << 16;
+
+  std::string where(std::size_t line) const { return fmt::format("{} line {}", path_.string(), line + 1); }
+  Utterance parse(std::size_t line) const { return parse_utterance(lines_[line], folder_, where(line)); }
+
+  void add(std::size_t line) {
+    if (const auto fields = scan_corpus_line(lines_[line])) {
+      const int64_t rate = fields->rate > 0 ? fields->rate : model_rate;
+      take(fields->id, fields->start, fields->samples, static_cast<int>(rate),
+           static_cast<int>(fields->channel));
+    } else {
+      const Utterance one = parse(line);
+      take(one.id, one.start, one.samples, one.rate, one.channel);
+    }
+  }
+
+  void require_unique_ids() const {
+    const auto repeated = find_repeated(id_hashes_, [&](std::size_t first, std::size_t second) {
+      return parse(first).id == parse(second).id;
+    });
+    if (repeated)
+      fail("{}: id \"{}\" was already used in line {}", where(repeated->second), parse(repeated->second).id,
+           repeated->first + 1);
+  }
+
+  void take(std::string_view id, int64_t start, int64_t samples, int rate, int channel) {
+    id_hashes_.push_back(std::hash<std::string_view>()(id));
+    append_identity(identity_, id, start, samples, rate, channel);
+    if (identity_.size() >= identity_bytes) {
+      hasher_.add(identity_);
+      identity_.clear();
+    }
+    weights_.push_back(resampled_length(samples, rate, model_rate));
+  }
+
+  fs::path path_, folder_;
+  MappedFile file_;
+  std::vector<std::string_view> lines_;
+  std::string identity_;  // not yet in hasher_
+  Hasher hasher_;
+  std::vector<std::size_t> id_hashes_;
+  std::vector<int64_t> weights_;  // samples at 16 kHz
+};
 
 // A file that a user named. One that cannot be used becomes an utterance without samples, so that whoever
 // loads it learns the reason and the others are still worked on; a name that is wrong is refused at once.
@@ -57,14 +172,26 @@ std::string stem_of(const std::string& path) {
   return is_standard_input(path) ? "stdin" : fs::path(path).stem().string();
 }
 
+void require_corpus_file(const fs::path& path) {
+  if (!fs::exists(path)) fail("{}: no such corpus file; retort-prepare makes one", path.string());
+}
+
 bool is_corpus_file(const std::string& input) {
   return fs::path(input).extension() == corpus_extension;
+}
+
+// Whether INPUT is a corpus file; an Error for more than that.
+bool names_corpus(const std::vector<std::string>& inputs) {
+  if (std::none_of(inputs.begin(), inputs.end(), is_corpus_file)) return false;
+  if (inputs.size() > 1)
+    fail_usage("INPUT is one corpus file or audio files, not several corpora or a mixture");
+  return true;
 }
 
 }  // namespace
 
 Corpus Corpus::read(const fs::path& path) {
-  if (!fs::exists(path)) fail("{}: no such corpus file; retort-prepare makes one", path.string());
+  require_corpus_file(path);
   const fs::path folder = path.parent_path();
   std::vector<Utterance> utterances;
   std::unordered_map<std::string, std::size_t> lines_by_id;
@@ -100,8 +227,12 @@ Corpus Corpus::of_files(const std::vector<std::string>& paths) {
 
 std::string Corpus::hash() const {
   Hasher hasher;
-  for (const Utterance& one : utterances_)
-    hasher.add(fmt::format("{}\t{}\t{}\t{}\t{}\n", one.id, one.start, one.samples, one.rate, one.channel));
+  std::string line;
+  for (const Utterance& one : utterances_) {
+    line.clear();
+    append_identity(line, one.id, one.start, one.samples, one.rate, one.channel);
+    hasher.add(line);
+  }
   return hasher.hex();
 }
 
@@ -144,11 +275,20 @@ void write_corpus(const fs::path& path, const std::vector<Utterance>& utterances
 }
 
 Corpus read_corpus_input(const std::vector<std::string>& inputs) {
-  const auto corpora = std::count_if(inputs.begin(), inputs.end(), is_corpus_file);
-  if (corpora == 0) return Corpus::of_files(inputs);
-  if (inputs.size() > 1)
-    fail_usage("INPUT is one corpus file or audio files, not several corpora or a mixture");
-  return Corpus::read(inputs.front());
+  return names_corpus(inputs) ? Corpus::read(inputs.front()) : Corpus::of_files(inputs);
+}
+
+CorpusShard read_corpus_shard(const std::vector<std::string>& inputs, const Shard& shard) {
+  if (names_corpus(inputs)) {
+    require_corpus_file(inputs.front());
+    return CorpusLines(inputs.front()).shard(shard);
+  }
+  const Corpus whole = Corpus::of_files(inputs);
+  const Range range = whole.range(shard);
+  const auto begin = whole.utterances().begin();
+  return {Corpus({begin + static_cast<std::ptrdiff_t>(range.begin),
+                  begin + static_cast<std::ptrdiff_t>(range.end)}),
+          whole.hash(), whole.size()};
 }
 
 std::vector<float> load_utterance(const Utterance& utterance) {

@@ -61,6 +61,17 @@ void write_corpus(const std::filesystem::path& path, const std::vector<Utterance
 // An INPUT that is a corpus file (.jsonl) or audio files.
 Corpus read_corpus_input(const std::vector<std::string>& inputs);
 
+// A shard's utterances, and what there is to know of the corpus that they are of.
+struct CorpusShard {
+  Corpus corpus;           // of the shard's utterances alone
+  std::string whole_hash;  // Corpus::hash() of the whole corpus
+  std::size_t whole_size = 0;
+};
+
+// The same utterances as Corpus::range() gives. Of a corpus file's other lines only what divides it is read,
+// which takes a fraction of a second for a million; they are held to the same rules as by Corpus::read().
+CorpusShard read_corpus_shard(const std::vector<std::string>& inputs, const Shard& shard);
+
 // The utterance's audio at 16 kHz; throws AudioError (named by the utterance) where it cannot be used or does
 // not have the length that the corpus states.
 std::vector<float> load_utterance(const Utterance& utterance);

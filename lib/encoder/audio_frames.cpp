@@ -90,7 +90,31 @@ struct TimeSpent {
   static constexpr double least_seconds = 1;  // shares of less mean little
 };
 
+// Utterances from everywhere in the corpus, of so many seconds together.
+Corpus sample_of(const Corpus& corpus, double seconds) {
+  const double share = std::min(1.0, seconds / std::max(corpus.seconds(), seconds));
+  const auto count =
+      std::max<std::size_t>(1, static_cast<std::size_t>(share * static_cast<double>(corpus.size())));
+  std::vector<Utterance> some;
+  for (std::size_t i = 0; i < std::min(count, corpus.size()); ++i)
+    some.push_back(corpus.utterances()[i * corpus.size() / count]);
+  return Corpus(std::move(some));
+}
+
 }  // namespace
+
+double estimate_encoding_seconds(const Corpus& corpus, FrameEncoder& encoder, int threads) {
+  const auto seconds_for = [&](const Corpus& some) {
+    BadItems bad("estimate", 1);
+    Stopwatch watch;
+    for_each_encoded(some, {0, some.size()}, encoder, threads, "estimate", bad,
+                     [](const EncodedUtterance&) {});
+    return watch.lap();
+  };
+  seconds_for(sample_of(corpus, 0));  // memory and caches
+  const Corpus sample = sample_of(corpus, 20);
+  return seconds_for(sample) * corpus.seconds() / std::max(sample.seconds(), 1e-9);
+}
 
 void for_each_encoded(const Corpus& corpus, Range range, FrameEncoder& encoder, int threads,
                       const std::string& job, BadItems& bad,

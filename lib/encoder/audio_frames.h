@@ -23,4 +23,8 @@ void for_each_encoded(const Corpus& corpus, Range range, FrameEncoder& encoder, 
                       const std::string& job, BadItems& bad,
                       const std::function<void(EncodedUtterance)>& take);
 
+// Seconds that for_each_encoded() takes for all of the corpus, from a few utterances of it that are encoded
+// for that.
+double estimate_encoding_seconds(const Corpus& corpus, FrameEncoder& encoder, int threads);
+
 }  // namespace retort

@@ -1,9 +1,11 @@
 // Features of audio into frame stores and Kaldi tables.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "encoder/frame_encoder.h"
 
 namespace retort {
@@ -18,9 +20,12 @@ struct ExtractOptions {
   std::string shard = "0/1";
   double max_bad = 0.001;  // share of bad utterances above which the job fails
   bool overwrite = false;
-  bool dry_run = false;  // say what would be written and stop
+  bool dry_run = false;   // say what would be written and stop
+  int64_t keep_free = 0;  // bytes of the output's disk to leave free: stop before fewer are left
 };
 
-void run_extract(const ExtractOptions& options);
+// The report of a dry run into stores: utterances, seconds of audio, frames (of the layer with most), files
+// and bytes of this part, and how long it would take; null otherwise.
+Json run_extract(const ExtractOptions& options);
 
 }  // namespace retort

@@ -3,8 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 #include <fstream>
 
 #include "base/error.h"
@@ -168,19 +166,6 @@ int64_t resident_bytes() {
   int64_t virtual_pages = 0, resident_pages = 0;
   file >> virtual_pages >> resident_pages;
   return resident_pages * sysconf(_SC_PAGESIZE);
-}
-
-int64_t parse_bytes(const std::string& text) {
-  double value = 0;
-  const char* end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, value);
-  const std::string unit(rest, end);
-  const std::string units = "KMGT";
-  const std::size_t power = unit.empty() ? 0 : units.find(unit) + 1;
-  if (error != std::errc() || (!unit.empty() && (unit.size() != 1 || power == 0)) || !(value >= 0) ||
-      value * std::pow(1024.0, static_cast<double>(power)) > 1e18)
-    fail_usage("memory {}: should be a size such as 8G or 500M; 0: no limit", text);
-  return static_cast<int64_t>(value * std::pow(1024.0, static_cast<double>(power)));
 }
 
 }  // namespace retort

@@ -60,7 +60,4 @@ void require_memory_for(int64_t frames, int64_t dim, KmeansOptions& options);
 // Bytes in this process's memory now.
 int64_t resident_bytes();
 
-// "8G", "500M", "64K" or a number of bytes; a usage Error for anything else.
-int64_t parse_bytes(const std::string& text);
-
 }  // namespace retort

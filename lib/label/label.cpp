@@ -5,12 +5,15 @@
 #include <span>
 #include <utility>
 
+#include "base/disk.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "corpus/corpus.h"
+#include "encoder/audio_frames.h"
 #include "kmeans/frame_sources.h"
 #include "labels/label_frames.h"
 #include "store/kaldi_table.h"
+#include "store/part_plan.h"
 
 namespace retort {
 namespace {
@@ -19,6 +22,21 @@ namespace {
 SearchOptions search_options(const LabelOptions& options) {
   const bool on_cpu = is_feature_name(options.encoder.model);
   return {options.engine, on_cpu ? "cpu" : options.encoder.device, options.encoder.threads};
+}
+
+Json dry_run_report(const LabelOptions& options, const Shard& shard, const FrameLabeller& labeller,
+                    const PartPlan& plan, double encoding_seconds) {
+  Json report = {{"part", fmt::format("{}/{}", shard.index, shard.count)}};
+  report.update(plan.to_json());
+  report["free_bytes"] = free_disk_bytes(options.output.path);
+  report["estimated_seconds"] =
+      encoding_seconds + static_cast<double>(plan.frames()) * labeller.seconds_per_frame();
+  return report;
+}
+
+void require_room(const LabelOptions& options, const PartPlan& plan) {
+  if (is_unit_store(options.output.path))
+    DiskBudget(options.output.path, options.output.keep_free).require(plan.bytes());
 }
 
 // Labels as the table is read, so that it may be a pipe of any length.
@@ -40,7 +58,7 @@ void label_table(const std::string& rspecifier, const Shard& shard, FrameLabelle
   log_info("label", "{} utterances labelled", utterances);
 }
 
-void label_store(const LabelOptions& options, const Shard& shard, FrameLabeller& labeller) {
+Json label_store(const LabelOptions& options, const Shard& shard, FrameLabeller& labeller) {
   const std::filesystem::path path = options.inputs.front();
   const FrameStore store = path.extension() == ".npy" ? FrameStore::open_npy(path) : FrameStore::open(path);
   if (store.info().kind != StoreKind::features)
@@ -49,28 +67,45 @@ void label_store(const LabelOptions& options, const Shard& shard, FrameLabeller&
   for (const StoredUtterance& utterance : store.utterances())
     weights.push_back(std::max(utterance.samples, utterance.frames));
   const Range range = shard_range(weights, shard);
-  if (!labeller.begin(store.info().origin, store.info().dim, shard)) return;
-  label_rows(StoreFrames(store), std::span(store.utterances()).subspan(range.begin, range.size()), labeller);
+  const auto utterances = std::span(store.utterances()).subspan(range.begin, range.size());
+  PartPlan plan = labeller.plan(store.info().origin, store.info().dim, shard);
+  for (const StoredUtterance& utterance : utterances)
+    plan.add(utterance.id, utterance.samples, utterance.frames);
+  if (options.dry_run) return dry_run_report(options, shard, labeller, plan, 0);
+  if (!labeller.begin(store.info().origin, store.info().dim, shard)) return {};
+  require_room(options, plan);
+  label_rows(StoreFrames(store), utterances, labeller);
+  return {};
 }
 
-void label_corpus(const LabelOptions& options, const Shard& shard, const std::string& layer,
+Json label_corpus(const LabelOptions& options, const Shard& shard, const std::string& layer,
                   FrameLabeller& labeller) {
   EncoderOptions encoder_options = options.encoder;
   if (encoder_options.layers.empty() && !is_feature_name(encoder_options.model))
     encoder_options.layers = layer;
-  const Corpus corpus = read_corpus_input(options.inputs);
+  const CorpusShard part = read_corpus_shard(options.inputs, shard);
   const std::unique_ptr<FrameEncoder> encoder = make_frame_encoder(encoder_options);
   if (encoder->outputs().size() != 1)
     fail_usage("--layer {}: a codebook labels one layer", encoder_options.layers);
   FrameOrigin origin = encoder->origin(0);
-  origin.corpus = corpus.hash();
-  if (!labeller.begin(origin, encoder->outputs().front().dim, shard)) return;
-  label_audio(corpus, corpus.range(shard), *encoder, encoder_options.threads, options.max_bad, labeller);
+  origin.corpus = part.whole_hash;
+  const int64_t dim = encoder->outputs().front().dim;
+  PartPlan plan = labeller.plan(origin, dim, shard);
+  for (const Utterance& utterance : part.corpus.utterances())
+    plan.add(utterance.id, utterance.model_samples(), encoder->frames(0, utterance.model_samples()));
+  if (options.dry_run)
+    return dry_run_report(options, shard, labeller, plan,
+                          estimate_encoding_seconds(part.corpus, *encoder, encoder_options.threads));
+  if (!labeller.begin(origin, dim, shard)) return {};
+  require_room(options, plan);
+  label_audio(part.corpus, {0, part.corpus.size()}, *encoder, encoder_options.threads, options.max_bad,
+              labeller);
+  return {};
 }
 
 }  // namespace
 
-void run_label(const LabelOptions& options) {
+Json run_label(const LabelOptions& options) {
   const bool from_audio = !options.encoder.model.empty();
   const std::string frames = from_audio ? "" : stored_frames_input(options.encoder, options.inputs);
   if (is_table(frames)) parse_rspecifier(frames);
@@ -78,16 +113,18 @@ void run_label(const LabelOptions& options) {
   check_label_output(options.output);
   if (options.output.soft && options.engine != LabelOptions().engine)
     fail_usage("--engine {}: finds nearest centroids; --soft computes all distances itself", options.engine);
+  if (options.dry_run && is_table(frames))
+    fail_usage("--dry-run: a table's length is not known before it is read");
+  if (options.dry_run && !is_unit_store(options.output.path))
+    fail_usage("--dry-run: is for label stores, {} is none", options.output.path);
   const Shard shard = parse_shard(options.shard);
   Codebook codebook = read_codebook(options.codebook);
   const std::string layer = codebook.origin.layer;
   FrameLabeller labeller(std::move(codebook), options.output, search_options(options));
-  if (from_audio)
-    label_corpus(options, shard, layer, labeller);
-  else if (is_table(frames))
-    label_table(frames, shard, labeller);
-  else
-    label_store(options, shard, labeller);
+  if (from_audio) return label_corpus(options, shard, layer, labeller);
+  if (!is_table(frames)) return label_store(options, shard, labeller);
+  label_table(frames, shard, labeller);
+  return {};
 }
 
 }  // namespace retort

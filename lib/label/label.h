@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "encoder/frame_encoder.h"
 #include "labels/frame_labeller.h"
 
@@ -17,8 +18,11 @@ struct LabelOptions {
   LabelOutput output;
   std::string shard = "0/1";
   double max_bad = 0.001;  // from audio: share of bad utterances above which the job fails
+  bool dry_run = false;    // say what would be written to a store, and stop
 };
 
-void run_label(const LabelOptions& options);
+// The report of a dry run: utterances, frames, files and bytes of this part, and how long it would take; null
+// otherwise.
+Json run_label(const LabelOptions& options);
 
 }  // namespace retort

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/stopwatch.h"
 #include "kmeans/distances.h"
 #include "store/not_finite.h"
 
@@ -27,6 +28,29 @@ FrameLabeller::FrameLabeller(Codebook codebook, LabelOutput output, const Search
     assigner_ = make_assigner(codebook_.centroids, search.engine, search.device, search.threads);
 }
 
+PartPlan FrameLabeller::plan(const FrameOrigin& origin, int64_t dim, const Shard& shard) const {
+  require_same_features(codebook_, origin, dim);
+  return PartPlan(info_of(origin), shard);
+}
+
+// From the centroids themselves as frames, often enough that it can be timed.
+double FrameLabeller::seconds_per_frame() const {
+  constexpr int64_t enough_frames = 1 << 14;
+  const Matrix& frames = codebook_.centroids;
+  std::vector<int32_t> labels(static_cast<std::size_t>(frames.rows()));
+  const auto search = [&] {
+    if (output_.soft)
+      squared_distances(frames, codebook_.centroids, threads_);
+    else
+      assigner_->assign(frames.data(), frames.rows(), labels.data(), nullptr);
+  };
+  search();
+  const int64_t times = 1 + enough_frames / frames.rows();
+  Stopwatch watch;
+  for (int64_t i = 0; i < times; ++i) search();
+  return watch.lap() / static_cast<double>(times * frames.rows());
+}
+
 bool FrameLabeller::begin(const FrameOrigin& origin, int64_t dim, const Shard& shard) {
   require_same_features(codebook_, origin, dim);
   const std::string& path = output_.path;
@@ -37,9 +61,9 @@ bool FrameLabeller::begin(const FrameOrigin& origin, int64_t dim, const Shard& s
     return false;
   }
   if (output_.soft)
-    distances_ = make_frame_sink(path, info, shard, output_.overwrite);
+    distances_ = make_frame_sink(path, info, shard, output_.overwrite, output_.keep_free);
   else
-    labels_ = make_unit_sink(path, output_.form, info, shard, output_.overwrite);
+    labels_ = make_unit_sink(path, output_.form, info, shard, output_.overwrite, output_.keep_free);
   return true;
 }
 

@@ -2,6 +2,7 @@
 // asked for.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "kmeans/kmeans.h"
 #include "store/codebook.h"
 #include "store/frame_sink.h"
+#include "store/part_plan.h"
 #include "units/unit_sink.h"
 
 namespace retort {
@@ -18,6 +20,7 @@ struct LabelOutput {
   UnitForm form;           // of labels
   bool soft = false;       // squared distances from all centroids, in place of labels
   bool overwrite = false;  // replace what is there
+  int64_t keep_free = 0;   // bytes of a store's disk to leave free: stop before fewer are left
 };
 
 // What finds nearest centroids, as KmeansOptions says; no label depends on it.
@@ -36,6 +39,12 @@ class FrameLabeller {
   FrameLabeller(Codebook codebook, LabelOutput output, const SearchOptions& search);
 
   int64_t dim() const { return codebook_.dim(); }
+
+  // What the part of a store will hold: nothing yet, the caller adds the utterances. Labels of which runs are
+  // joined will be fewer. Throws as begin() does for frames that are not the codebook's.
+  PartPlan plan(const FrameOrigin& origin, int64_t dim, const Shard& shard) const;
+  // To label a frame on this machine, or to find its distances; measured.
+  double seconds_per_frame() const;
 
   // Opens the output for frames of this origin; false where its part is there already. Throws where the
   // frames are not those that the codebook was made from, or the output is of another job.

@@ -12,8 +12,8 @@ bool is_array(const std::string& output) {
 
 class StoreSink : public FrameSink {
  public:
-  StoreSink(const std::string& output, const StoreInfo& info, const Shard& shard)
-      : writer_(output, info, shard) {}
+  StoreSink(const std::string& output, const StoreInfo& info, const Shard& shard, int64_t keep_free)
+      : writer_(output, info, shard, keep_free) {}
   void add(const std::string& id, int64_t samples, const Matrix& frames) override {
     writer_.add_features(id, samples, frames);
   }
@@ -52,10 +52,10 @@ bool is_store_output(const std::string& output) {
 }
 
 std::unique_ptr<FrameSink> make_frame_sink(const std::string& output, const StoreInfo& info,
-                                           const Shard& shard, bool overwrite) {
+                                           const Shard& shard, bool overwrite, int64_t keep_free) {
   if (is_table(output)) return std::make_unique<TableSink>(output, overwrite);
   if (is_array(output)) return std::make_unique<ArraySink>(output, info.dim, overwrite);
-  return std::make_unique<StoreSink>(output, info, shard);
+  return std::make_unique<StoreSink>(output, info, shard, keep_free);
 }
 
 }  // namespace retort

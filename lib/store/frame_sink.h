@@ -23,8 +23,8 @@ class FrameSink {
 bool is_store_output(const std::string& output);
 
 // `info` describes the frames; its dtype is of a store alone, others hold f32. Whether a store's part is
-// there already (part_is_done) the caller asks.
+// there already (part_is_done) the caller asks. `keep_free`: as of FramePartWriter.
 std::unique_ptr<FrameSink> make_frame_sink(const std::string& output, const StoreInfo& info,
-                                           const Shard& shard, bool overwrite);
+                                           const Shard& shard, bool overwrite, int64_t keep_free = 0);
 
 }  // namespace retort

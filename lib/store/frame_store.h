@@ -66,7 +66,9 @@ struct StoredUtterance {
 // Writes one part. Nothing is visible before commit(); without it nothing stays.
 class FramePartWriter {
  public:
-  FramePartWriter(const std::filesystem::path& folder, const StoreInfo& info, const Shard& shard);
+  // Writing throws where less than `keep_free` bytes of the disk are left free (base/disk.h).
+  FramePartWriter(const std::filesystem::path& folder, const StoreInfo& info, const Shard& shard,
+                  int64_t keep_free = 0);
   ~FramePartWriter();
 
   // Rows of one utterance, converted to the store's dtype. Not-finite values throw, named by utterance and

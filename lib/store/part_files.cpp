@@ -21,6 +21,26 @@ std::string part_header(const StoreInfo& info, int64_t frames) {
                                           : std::vector<int64_t>{frames, part_columns(info)});
 }
 
+std::string utterance_line(const StoredUtterance& utterance) {
+  const Json line = {{"id", utterance.id},
+                     {"start", utterance.start},
+                     {"frames", utterance.frames},
+                     {"samples", utterance.samples},
+                     {"hash", utterance.hash}};
+  return line.dump() + "\n";
+}
+
+Json sidecar_json(const PartSidecar& sidecar, const Json& bad) {
+  Json json = {{"format", frames_format}, {"version", RETORT_VERSION}};
+  json.update(sidecar.info.to_json());
+  json["shard"] = fmt::format("{}/{}", sidecar.shard.index, sidecar.shard.count);
+  json["utterances"] = sidecar.utterances;
+  json["frames"] = sidecar.frames;
+  json["bad"] = bad;
+  json["hashes"] = {{"npy", sidecar.npy_hash}, {"jsonl", sidecar.jsonl_hash}};
+  return json;
+}
+
 std::vector<PartFiles> find_parts(const std::filesystem::path& folder) {
   std::vector<PartFiles> parts;
   if (!std::filesystem::is_directory(folder)) return parts;

@@ -33,6 +33,12 @@ struct PartSidecar {
 // What a part's .npy begins with.
 std::string part_header(const StoreInfo& info, int64_t frames);
 
+// An utterance's line of a part's .jsonl, with its newline.
+std::string utterance_line(const StoredUtterance& utterance);
+
+// A part's sidecar. `bad` counts skipped utterances by reason.
+Json sidecar_json(const PartSidecar& sidecar, const Json& bad);
+
 // Parts whose sidecar is there, in any order of shard counts, sorted.
 std::vector<PartFiles> find_parts(const std::filesystem::path& folder);
 

@@ -1,3 +1,4 @@
+#include "base/disk.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "store/frame_values.h"
@@ -57,31 +58,33 @@ struct FramePartWriter::State {
   Hasher jsonl_hash;
   int64_t utterances = 0;
   int64_t frames = 0;
+  DiskBudget budget;
 
-  State(const std::filesystem::path& folder, const StoreInfo& store, const Shard& shard)
-      : info(store), files(folder, shard), npy(files.npy), jsonl(files.jsonl), header(part_header(store, 0)) {
+  State(const std::filesystem::path& folder, const StoreInfo& store, const Shard& shard, int64_t keep_free)
+      : info(store),
+        files(folder, shard),
+        npy(files.npy),
+        jsonl(files.jsonl),
+        header(part_header(store, 0)),
+        budget(folder, keep_free) {
     npy.write(header);
   }
 
   void add(const std::string& id, int64_t samples, int64_t rows, const void* data, std::size_t bytes) {
     npy.write(data, bytes);
     rows_hash.add(data, bytes);
-    const Json line = {{"id", id},
-                       {"start", frames},
-                       {"frames", rows},
-                       {"samples", samples},
-                       {"hash", hash_bytes(data, bytes)}};
-    const std::string text = line.dump() + "\n";
+    const std::string text = utterance_line({id, frames, rows, samples, hash_bytes(data, bytes)});
     jsonl.write(text);
     jsonl_hash.add(text);
     frames += rows;
     ++utterances;
+    budget.spend(static_cast<int64_t>(bytes + text.size()));
   }
 };
 
 FramePartWriter::FramePartWriter(const std::filesystem::path& folder, const StoreInfo& info,
-                                 const Shard& shard)
-    : state_(std::make_unique<State>(folder, info, shard)) {}
+                                 const Shard& shard, int64_t keep_free)
+    : state_(std::make_unique<State>(folder, info, shard, keep_free)) {}
 FramePartWriter::~FramePartWriter() = default;
 
 void FramePartWriter::add_features(const std::string& id, int64_t samples, const Matrix& frames) {
@@ -117,17 +120,12 @@ void FramePartWriter::commit(const Json& bad) {
     fail("{}: its header grew while it was written", state.files.npy.string());
   state.npy.write_at(0, header);
 
-  Json sidecar = {{"format", frames_format}, {"version", RETORT_VERSION}};
-  sidecar.update(state.info.to_json());
-  sidecar["shard"] = fmt::format("{}/{}", state.files.shard.index, state.files.shard.count);
-  sidecar["utterances"] = state.utterances;
-  sidecar["frames"] = state.frames;
-  sidecar["bad"] = bad;
-  sidecar["hashes"] = {{"npy", state.rows_hash.hex()}, {"jsonl", state.jsonl_hash.hex()}};
+  const PartSidecar sidecar{state.info,   state.files.shard,     state.utterances,
+                            state.frames, state.rows_hash.hex(), state.jsonl_hash.hex()};
   if (state.info.product) write_npy_matrix(state.files.codebook, state.info.product->centroids());
   state.npy.commit();
   state.jsonl.commit();
-  write_json(state.files.json, sidecar);
+  write_json(state.files.json, sidecar_json(sidecar, bad));
 }
 
 bool part_is_done(const std::filesystem::path& folder, const StoreInfo& info, const Shard& shard,

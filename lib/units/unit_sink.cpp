@@ -36,8 +36,8 @@ Kind kind_of(const std::string& output, const UnitForm& form) {
 
 class StoreSink : public UnitSink {
  public:
-  StoreSink(const std::string& output, const StoreInfo& info, const Shard& shard)
-      : writer_(output, info, shard) {}
+  StoreSink(const std::string& output, const StoreInfo& info, const Shard& shard, int64_t keep_free)
+      : writer_(output, info, shard, keep_free) {}
   void add(const std::string& id, int64_t samples, const UnitRuns& runs) override {
     writer_.add_labels(id, samples, runs.units);
   }
@@ -171,11 +171,12 @@ void require_times(const std::string& output, const UnitForm& form, int hop) {
 }
 
 std::unique_ptr<UnitSink> make_unit_sink(const std::string& output, const UnitForm& form,
-                                         const StoreInfo& info, const Shard& shard, bool overwrite) {
+                                         const StoreInfo& info, const Shard& shard, bool overwrite,
+                                         int64_t keep_free) {
   check_unit_form(output, form);
   require_times(output, form, info.origin.hop);
   const Kind kind = kind_of(output, form);
-  if (kind == Kind::store) return std::make_unique<StoreSink>(output, info, shard);
+  if (kind == Kind::store) return std::make_unique<StoreSink>(output, info, shard, keep_free);
   if (kind == Kind::table) return std::make_unique<TableSink>(output, overwrite);
   if (kind == Kind::array) return std::make_unique<ArraySink>(output, overwrite);
   return std::make_unique<LineSink>(output, overwrite, lines_of(kind, form, info.origin.hop));

@@ -45,8 +45,9 @@ bool writes_times(const std::string& output, const UnitForm& form);
 void require_times(const std::string& output, const UnitForm& form, int hop);
 
 // `info` describes the label store, and the times of all other forms (origin.hop). Whether a store's part is
-// there already (part_is_done) the caller asks.
+// there already (part_is_done) the caller asks. `keep_free`: as of FramePartWriter.
 std::unique_ptr<UnitSink> make_unit_sink(const std::string& output, const UnitForm& form,
-                                         const StoreInfo& info, const Shard& shard, bool overwrite);
+                                         const StoreInfo& info, const Shard& shard, bool overwrite,
+                                         int64_t keep_free = 0);
 
 }  // namespace retort

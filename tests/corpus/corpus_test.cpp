@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "base/files.h"
+#include "corpus/corpus_lines.h"
 
 using namespace retort;
 namespace fs = std::filesystem;
@@ -183,4 +184,90 @@ TEST_CASE("an input is one corpus file or audio files") {
   CHECK(read_corpus_input({audio}).utterances()[0].id == "a");
   CHECK_THROWS_AS(read_corpus_input({corpus, audio}), Error);
   CHECK_THROWS_AS(read_corpus_input({}), Error);
+}
+
+TEST_CASE("a line that is scanned has the fields that a parser finds, and every other one is left to it") {
+  const auto fields = scan_corpus_line(
+      R"({"id":"u 1","path":"a/b.wav","start":3,"samples":500,"rate":8000,"channel":1,"text":"na\u00efve: {1}","n":-2,"x":null})");
+  CHECK_FALSE(fields);  // an escape
+  const auto plain =
+      scan_corpus_line(R"( { "id" : "u 1", "path": "a.wav", "samples": 500, "text": "{,]", "n": -2 } )");
+  REQUIRE(plain);
+  CHECK(plain->id == "u 1");
+  CHECK((plain->start == 0 && plain->samples == 500 && plain->rate == 0 && plain->channel == -1));
+  for (const char* other : {"",
+                            "{}",
+                            "[]",
+                            R"({"id":"a","path":"p","samples":5)",
+                            R"({"id":"a","path":"p","samples":5}})",
+                            R"({"id":"a","path":"p","samples":5.0})",
+                            R"({"id":"a","path":"p","samples":05})",
+                            R"({"id":"a","path":"p","samples":"5"})",
+                            R"({"id":"a","path":"p","samples":-5})",
+                            R"({"id":"a","path":"p","samples":5,"samples":6})",
+                            R"({"id":"a","samples":5})",
+                            R"({"id":"","path":"p","samples":5})",
+                            R"({"id":"a","path":"p","samples":5,"rate":0})",
+                            R"({"id":"a","path":"p","samples":5,"l":[1]})",
+                            R"({"id":"a","path":"p","samples":5,"rate":null})",
+                            R"({"id":"a","path":"p","samples":5,})",
+                            R"({"id":"a" "path":"p","samples":5})",
+                            "{\"id\":\"a\tb\",\"path\":\"p\",\"samples\":5}",
+                            "{\"id\":\"a\xff\",\"path\":\"p\",\"samples\":5}",
+                            R"({"id":"a","path":"p","samples":5,"x":nul})",
+                            R"({"id":"a","path":"p","samples":99999999999999999999})"}) {
+    CAPTURE(other);
+    CHECK_FALSE(scan_corpus_line(other));
+  }
+}
+
+TEST_CASE("a shard of a corpus file is what the whole corpus has in its range") {
+  const TemporaryFolder folder;
+  std::string text;
+  for (int i = 0; i < 300; ++i) {
+    const int samples = 400 + 7919 * i % 5000;
+    if (i % 7 == 3)  // lines that are parsed
+      text += fmt::format("{{\"id\":\"u\\u00e9{}\",\"path\":\"a.wav\",\"samples\":{},\"labels\":[1,2.5]}}\n",
+                          i, samples);
+    else
+      text += fmt::format(
+          "{{\"samples\": {}, \"id\": \"\xc3\xa9{}\", \"path\": \"a.wav\", \"rate\": {}, \"start\": {}}}{}\n",
+          samples, i, i % 2 ? 16000 : 44100, i, i % 5 ? "" : "\r");
+  }
+  const fs::path path = write_text(folder.path() / "c.jsonl", text);
+  const Corpus whole = Corpus::read(path);
+  for (int count : {1, 4, 299, 400})
+    for (int index = 0; index < count; index += 1 + count / 9) {
+      const Range range = whole.range({index, count});
+      const CorpusShard shard = read_corpus_shard({path.string()}, {index, count});
+      CHECK(shard.whole_hash == whole.hash());
+      CHECK(shard.whole_size == whole.size());
+      REQUIRE(shard.corpus.size() == range.size());
+      for (std::size_t i = 0; i < range.size(); ++i) {
+        const Utterance &ours = shard.corpus.utterances()[i], &theirs = whole.utterances()[range.begin + i];
+        CHECK((ours.id == theirs.id && ours.path == theirs.path && ours.start == theirs.start &&
+               ours.samples == theirs.samples && ours.rate == theirs.rate && ours.channel == theirs.channel &&
+               ours.extra == theirs.extra));
+      }
+    }
+}
+
+TEST_CASE("what is wrong in any line of a corpus is wrong for every shard, in the same words") {
+  const TemporaryFolder folder;
+  const std::string good = R"({"id":"a","path":"p","samples":500})",
+                    other = R"({"id":"b","path":"p","samples":500})";
+  for (const std::string& bad : {good, std::string(R"({"id":"c","samples":5})"), std::string("{"),
+                                 std::string(), std::string(R"({"id":"","path":"p","samples":5})"),
+                                 std::string(R"({"\u0069d":"a","path":"p","samples":5})")}) {
+    const fs::path path = write_text(folder.path() / "c.jsonl", good + "\n" + other + "\n" + bad + "\n");
+    const std::string expected = message_of(path);
+    CAPTURE(bad, expected);
+    CHECK_FALSE(expected.empty());
+    for (int index = 0; index < 3; ++index)
+      CHECK_THROWS_WITH(read_corpus_shard({path.string()}, {index, 3}), expected);
+  }
+  write_text(folder.path() / "c.jsonl", "");
+  CHECK_THROWS_WITH(read_corpus_shard({(folder.path() / "c.jsonl").string()}, {}),
+                    Catch::Contains("is empty"));
+  CHECK_THROWS_WITH(read_corpus_shard({"none.jsonl"}, {}), Catch::Contains("no such corpus file"));
 }

@@ -198,7 +198,7 @@ class ClusterTest(ToolTest):
         self.assertIn("are streamed in blocks", self.succeeds(*job, "-o", "streamed", "--memory", f"{least + 1}M").err)
         self.assertEqual(self.bytes_of("held"), self.bytes_of("mapped"))
         self.assertEqual(self.bytes_of("streamed"), self.bytes_of("mapped"))
-        self.fails(2, "memory much", *job, "-o", "x", "--memory", "much")
+        self.fails(2, "--memory much", *job, "-o", "x", "--memory", "much")
 
     @unittest.skipIf(os.environ.get("RETORT_SANITIZE"), "sanitizers take memory of their own")
     def test_the_peak_of_memory_stays_within_the_budget(self):
@@ -346,6 +346,27 @@ class LabelTest(ToolTest):
             self.succeeds("retort-cluster", "-k", 6, "--model", "mfcc", "corpus.jsonl", "-o", f"{name}-heard", *options)
             self.assertEqual(self.bytes_of(f"{name}-stored")["centroids.npy"], self.bytes_of(f"{name}-heard")["centroids.npy"])
         self.fails(1, "is too little to hold", "retort-cluster", "-k", 6, "--model", "mfcc", "corpus.jsonl", "-o", "x", "--memory", "1M")
+
+    def test_dry_runs(self):
+        self.succeeds("retort-extract", "--model", "mfcc", "corpus.jsonl", "-o", "mfcc")
+        plan = json.loads(self.succeeds("retort-cluster", "-k", 6, "mfcc", "-o", "codebook", "--dry-run").out)
+        frames = json.loads(self.succeeds("retort-inspect", "--json", "mfcc").out)["frames"]
+        self.assertEqual((plan["frames"], plan["dim"], plan["bytes"], plan["files"]), (frames, 39, 6 * 39 * 4, 2))
+        self.assertGreater(plan["estimated_seconds"], 0)
+        self.leaves_nothing("codebook")
+        audio = json.loads(self.succeeds("retort-cluster", "-k", 6, "--model", "mfcc", "corpus.jsonl", "-o", "codebook",
+                                         "--points-per-centroid", 5, "--dry-run").out)
+        self.assertEqual(audio["frames"], 30)
+        self.succeeds("retort-cluster", "-k", 6, "mfcc", "-o", "codebook")
+        for name, source in (("from-store", ["mfcc"]), ("from-audio", ["--model", "mfcc", "corpus.jsonl"])):
+            label = ["retort-label", "--codebook", "codebook", *source, "-o", name, "--shard", "0/2"]
+            plan = json.loads(self.succeeds(*label, "--dry-run").out)
+            self.leaves_nothing(name)
+            self.fails(1, "of --keep-free", *label, "--keep-free", "976562G")
+            self.succeeds(*label)
+            made = self.bytes_of(name)
+            self.assertEqual((plan["files"], plan["bytes"]), (len(made), sum(map(len, made.values()))))
+        self.fails(2, "is for label stores", *label[:-3], "-", "--dry-run")
 
     def test_clusters_are_scored_by_phones_as_units_are(self):
         phones = [f"u{i} 1 {0.1 * j:.1f} 0.1 {'ABC'[(i + j) % 3] if j < 5 else 'SIL'}" for i in range(3) for j in range(6)]

@@ -77,6 +77,25 @@ class Features(ExtractTest):
         self.assertIn("1 utterances, 48 frames, 7488 bytes", result.err)
         self.leaves_nothing("feats")
 
+    def test_dry_run_knows_the_size(self):
+        for options in ([], ["--dtype", "i8"], ["--shard", "1/3"]):
+            command = ["retort-extract", "--model", "mfcc", self.corpus(), "-o", f"feats{len(options)}{options[-1:] == ['1/3']}",
+                       *options]
+            plan = json.loads(self.succeeds(*command, "--dry-run").out)
+            self.succeeds(*command)
+            made = self.bytes_of(command[5])
+            self.assertEqual((plan["files"], plan["bytes"]), (len(made), sum(map(len, made.values()))))
+            self.assertEqual(plan["part"], options[-1] if "--shard" in options else "0/1")
+            self.assertGreater(plan["audio_seconds"], 0)
+            self.assertGreater(plan["estimated_seconds"], 0)
+
+    def test_a_disk_without_room_is_refused_before_the_work(self):
+        self.fails(1, "less the 9.77e+05 GiB of --keep-free", "retort-extract", "--model", "mfcc", self.audio("a.wav"), "-o",
+                   "feats", "--keep-free", "976562G")
+        self.fails(2, "--keep-free much", "retort-extract", "--model", "mfcc", self.audio("a.wav"), "-o", "feats",
+                   "--keep-free", "much")
+        self.leaves_nothing("feats")
+
     def test_config_file_and_its_unknown_keys(self):
         self.audio("a.wav")
         (self.folder / "c.json").write_text(json.dumps({"model": "fbank", "mel_bins": 20}))
