@@ -26,10 +26,10 @@ struct Plane {
   Axis y;
   double right = width - margin;
 
-  Pixel place(const Point& point) const {
-    return {left + x.place(static_cast<double>(point.step)) * (right - left),
-            bottom - y.place(point.value) * (bottom - top)};
+  Pixel place(double x_value, double y_value) const {
+    return {left + x.place(x_value) * (right - left), bottom - y.place(y_value) * (bottom - top)};
   }
+  Pixel place(const Point& point) const { return place(static_cast<double>(point.step), point.value); }
 };
 
 void draw_grid(const Plane& plane, Svg svg) {
@@ -109,6 +109,12 @@ struct Label {
   }
 };
 
+// Moves a label down until it covers none of the others.
+void place_apart(Label& label, const std::vector<Label>& labels) {
+  const auto covered = [&label](const Label& other) { return label.covers(other); };
+  while (std::any_of(labels.begin(), labels.end(), covered)) label.at.y += 1;
+}
+
 // Labels behind the ends of lines, moved down where they would cover each other.
 void draw_labels(const std::vector<ChartLine>& lines, const Plane& plane, Svg svg) {
   std::vector<Label> labels;
@@ -116,8 +122,7 @@ void draw_labels(const std::vector<ChartLine>& lines, const Plane& plane, Svg sv
     if (line.label.empty()) continue;
     const Pixel end = plane.place(line.curve->points.back());
     Label label = {{end.x + 5, end.y + 4}, shortened(line.label)};
-    const auto covered = [&label](const Label& other) { return label.covers(other); };
-    while (std::any_of(labels.begin(), labels.end(), covered)) label.at.y += 1;
+    place_apart(label, labels);
     fmt::format_to(svg, R"(<text class="label" x="{:.1f}" y="{:.1f}">{}</text>)", label.at.x, label.at.y,
                    escape_html(label.text));
     labels.push_back(std::move(label));
@@ -158,6 +163,32 @@ std::string line_chart(const std::vector<ChartLine>& lines, const Axis& steps, c
   for (const ChartLine& line : lines) draw_line(line, plane, svg);
   draw_labels(lines, plane, svg);
   for (const ChartLine& line : lines) draw_hover_titles(line, plane, svg);
+  return text + "</svg>";
+}
+
+std::string scatter_chart(const std::vector<Dot>& dots, const Axis& x, const Axis& y) {
+  const Plane plane = {x, y};
+  std::string text = begin_svg(height);
+  const Svg svg = std::back_inserter(text);
+  draw_grid(plane, svg);
+  std::vector<Label> labels;  // no name may cover a dot
+  for (const Dot& dot : dots) {
+    const Pixel at = plane.place(dot.x, dot.y);
+    labels.push_back({{at.x - 4, at.y + 4}, "."});
+  }
+  for (const Dot& dot : dots) {
+    const Pixel at = plane.place(dot.x, dot.y);
+    fmt::format_to(
+        svg, R"(<circle class="dot" cx="{:.1f}" cy="{:.1f}" r="4.5"><title>{}: {} at {}</title></circle>)",
+        at.x, at.y, escape_html(dot.name), format_value(dot.y), format_value(dot.x));
+    Label label = {{at.x + 8, at.y + 4}, shortened(dot.name)};
+    // A name that would leave the plane stands before its dot.
+    if (label.at.x + width_of(label.text) > width) label.at.x = at.x - 8 - width_of(label.text);
+    place_apart(label, labels);
+    fmt::format_to(svg, R"(<text class="value" x="{:.1f}" y="{:.1f}">{}</text>)", label.at.x, label.at.y,
+                   escape_html(label.text));
+    labels.push_back(std::move(label));
+  }
   return text + "</svg>";
 }
 

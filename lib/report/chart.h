@@ -36,6 +36,15 @@ struct Bar {
   double value = 0;
 };
 
+struct Dot {
+  std::string name;
+  double x = 0;
+  double y = 0;
+};
+
+// Named dots on a plane; the pointer over one shows its values.
+std::string scatter_chart(const std::vector<Dot>& dots, const Axis& x, const Axis& y);
+
 // Horizontal bars from zero, each with its name and value.
 std::string bar_chart(const std::vector<Bar>& bars);
 

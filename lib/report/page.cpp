@@ -5,7 +5,10 @@
 #include <algorithm>
 
 #include "report/chart.h"
+#include "report/costs.h"
+#include "report/lineage.h"
 #include "report/panels.h"
+#include "report/superb.h"
 #include "report/tables.h"
 #include "report/text.h"
 
@@ -38,7 +41,7 @@ svg { display: block; width: 100%; } svg text { font: 11px system-ui, sans-serif
 svg .value { fill: var(--text); }
 .grid { stroke: var(--rule); fill: none; } .axis { stroke: var(--soft); }
 .line { fill: none; stroke: var(--line); stroke-width: 1.8; stroke-linejoin: round; stroke-linecap: round; }
-.spot { fill: transparent; } .spot:hover { fill: var(--line); } .bar { fill: var(--c0); }
+.spot { fill: transparent; } .spot:hover { fill: var(--line); } .bar, .dot { fill: var(--c0); }
 .c0 { --line: var(--c0); } .c1 { --line: var(--c1); } .c2 { --line: var(--c2); } .c3 { --line: var(--c3); }
 .c4 { --line: var(--c4); } .c5 { --line: var(--c5); } .dashed { stroke-dasharray: 6 4; }
 .reference { --line: var(--soft); stroke-width: 1; }
@@ -189,6 +192,46 @@ std::string score_section(const std::vector<Score>& scores) {
   return html;
 }
 
+// How much each layer counts for a probe, a chart per result.
+std::string layer_weight_section(const std::vector<Score>& scores) {
+  std::string html;
+  for (const Score& score : scores) {
+    if (score.layer_weights.size() < 2) continue;
+    std::vector<Bar> bars;
+    for (const auto& [layer, weight] : score.layer_weights) bars.push_back({layer, weight});
+    html += figure(fmt::format("{} {}", score.task, score.name), "", bar_chart(bars));
+  }
+  if (html.empty()) return "";
+  return "<h2>Layer weights</h2>\n<p class=\"soft\">What probes learned to weigh the layers by; mean over "
+         "seeds.</p>\n<div class=\"panels\">\n" +
+         html + "</div>\n";
+}
+
+std::string cost_section(const std::vector<Score>& scores) {
+  std::string html;
+  for (const CostChart& chart : cost_charts(scores)) {
+    std::vector<double> costs, values;
+    for (const Dot& dot : chart.dots) {
+      costs.push_back(dot.x);
+      values.push_back(dot.y);
+    }
+    const auto [least, most] = std::minmax_element(costs.begin(), costs.end());
+    const auto [low, high] = std::minmax_element(values.begin(), values.end());
+    html +=
+        figure(chart.title, "logarithmic",
+               scatter_chart(chart.dots, Axis::logarithmic(*least, *most), Axis::linear(*low, *high, true)));
+  }
+  if (html.empty()) return "";
+  return "<h2>Scores over size and speed</h2>\n<div class=\"panels\">\n" + html + "</div>\n";
+}
+
+std::string superb_section(const std::vector<Score>& scores) {
+  const Table table = table_of_superb(scores);
+  if (table.rows.empty()) return "";
+  return fmt::format("<h2>{}</h2>\n{}<p class=\"soft\">{}</p>\n", table.title, html_table(table),
+                     escape_html(superb_note));
+}
+
 std::string config_section(const std::vector<Run>& runs) {
   std::string html;
   for (const Run& run : runs)
@@ -211,9 +254,10 @@ std::string report_page(const Sources& sources) {
              "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
              "<title>Retort report</title>\n<style>{}</style>\n</head>\n<body>\n<h1>Retort report</h1>\n",
              style) +
-         section(table_of_runs(sources.runs)) + CurveSection(sources.runs).html() +
-         section(table_of_last_values(sources.runs)) + score_section(sources.scores) +
-         config_section(sources.runs) +
+         section(table_of_runs(sources.runs)) + section(table_of_lineage(sources.runs)) +
+         CurveSection(sources.runs).html() + section(table_of_last_values(sources.runs)) +
+         superb_section(sources.scores) + cost_section(sources.scores) +
+         layer_weight_section(sources.scores) + score_section(sources.scores) + config_section(sources.runs) +
          "<footer>retort-report " RETORT_VERSION "</footer>\n</body>\n</html>\n";
 }
 

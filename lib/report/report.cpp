@@ -2,7 +2,9 @@
 
 #include "base/files.h"
 #include "base/log.h"
+#include "report/lineage.h"
 #include "report/page.h"
+#include "report/superb.h"
 #include "report/tables.h"
 
 namespace retort {
@@ -10,7 +12,8 @@ namespace {
 
 std::string report_text(const Sources& sources) {
   std::vector<Table> tables = tables_of_scores(sources.scores);
-  tables.insert(tables.begin(), {table_of_runs(sources.runs), table_of_last_values(sources.runs)});
+  tables.insert(tables.begin(), {table_of_runs(sources.runs), table_of_lineage(sources.runs),
+                                 table_of_last_values(sources.runs), table_of_superb(sources.scores)});
   std::string text;
   for (const Table& table : tables) {
     if (table.rows.empty()) continue;

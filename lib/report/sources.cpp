@@ -186,6 +186,32 @@ std::string layer_of(const Json& result) {
   return "";
 }
 
+std::vector<std::string> split_names(const std::string& list) {
+  std::vector<std::string> names;
+  for (std::size_t begin = 0; begin < list.size();) {
+    const std::size_t end = std::min(list.find(',', begin), list.size());
+    names.push_back(list.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return names;
+}
+
+// Means of "layer_weights", a list per seed. None where they are no numbers, or not one per layer.
+std::vector<std::pair<std::string, double>> layer_weights_of(const Json& result) {
+  const std::vector<std::string> layers = split_names(layer_of(result));
+  std::vector<std::pair<std::string, double>> weights;
+  if (!result.contains("layer_weights")) return {};
+  for (const std::string& layer : layers) weights.emplace_back(layer, 0);
+  const Json& seeds = result.at("layer_weights");
+  if (!seeds.is_array()) return {};
+  for (const Json& seed : seeds) {
+    if (!json_holds<std::vector<double>>(seed) || seed.size() != layers.size()) return {};
+    for (std::size_t i = 0; i < layers.size(); ++i)
+      weights[i].second += seed[i].get<double>() / static_cast<double>(seeds.size());
+  }
+  return weights;
+}
+
 // A result of several models has a list of metrics, each of which names its own.
 void add_scores(const Json& result, const std::string& name, const std::vector<Run>& runs,
                 std::vector<Score>& scores) {
@@ -193,12 +219,15 @@ void add_scores(const Json& result, const std::string& name, const std::vector<R
   const bool several = metrics.is_array();
   for (const Json& one : several ? metrics : Json::array({metrics})) {
     const std::string model = model_name(text_at(several ? one : result, "model"), runs);
-    Score score = {several ? name + " " + model : name,
-                   text_at(result, "task"),
-                   model,
-                   layer_of(result),
-                   {},
-                   things_scored(result)};
+    Score score;
+    score.name = several ? name + " " + model : name;
+    score.task = text_at(result, "task");
+    score.model = model;
+    score.hash = text_at(several ? one : result, "model");
+    score.layer = layer_of(result);
+    score.protocol = text_at(result, "protocol");
+    score.layer_weights = layer_weights_of(result);
+    score.n = things_scored(result);
     add_metrics(one, "", 0, score);
     scores.push_back(std::move(score));
   }

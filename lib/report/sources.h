@@ -30,8 +30,12 @@ struct Score {
   std::string name;  // of the result
   std::string task;
   std::string model;  // name of the run whose student it is, else what the result calls it, hashes cut short
+  std::string hash;   // what the result calls the model, in full
   std::string layer;
+  std::string protocol;
   std::vector<std::pair<std::string, double>> metrics;  // numbers at any depth, "parameters.total"
+  // By layer, the mean over seeds of what a probe learned to weigh it by; empty where there are none.
+  std::vector<std::pair<std::string, double>> layer_weights;
   // How many things were scored: counts.test where there is a test split, else the first of the counts; 0
   // where the result does not say.
   int64_t n = 0;

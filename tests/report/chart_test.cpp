@@ -113,3 +113,19 @@ TEST_CASE("bars are as long as their values, to both sides of zero") {
   CHECK(begins[0] == begins[1]);
   CHECK(begins[2] + lengths[2] == Approx(begins[0]).margin(0.2));
 }
+
+TEST_CASE("dots are named beside them, within the plane and apart") {
+  const std::vector<Dot> dots = {
+      {"one", 1, 1}, {"a name too long to stand in a chart", 100, 2}, {"<three>", 1, 1}};
+  const std::string svg = scatter_chart(dots, Axis::logarithmic(1, 100), Axis::linear(1, 2, true));
+  CHECK(std::count(svg.begin(), svg.end(), '\n') == 0);
+  CHECK(svg.find("<title>one: 1 at 1</title>") != std::string::npos);
+  CHECK(svg.find("&lt;three&gt;") != std::string::npos);
+  CHECK(svg.find(">...") != std::string::npos);
+  // Two dots at the same place have their names below each other.
+  const auto height_of = [&](const std::string& name) {
+    const std::size_t end = svg.find("\">" + name + "</text>");
+    return svg.substr(svg.rfind("y=\"", end) + 3, end - svg.rfind("y=\"", end) - 3);
+  };
+  CHECK(height_of("one") != height_of("&lt;three&gt;"));
+}

@@ -94,6 +94,18 @@ TEST_CASE("metrics of several models and of lists are named by what they were me
   CHECK(sources.scores[1].model == "other");
 }
 
+TEST_CASE("layer weights are means over seeds, by layer") {
+  const Work work;
+  work.write("p.json", R"({"task":"probe","model":"mfcc-39","layers":"enc0,enc1","metrics":{"a":1},
+    "layer_weights":[[0.25,0.75],[0.5,0.5]]})");
+  work.write("q.json", R"({"task":"probe","layers":"enc0","metrics":{"a":1},"layer_weights":[[0.25,0.75]]})");
+  const Sources sources = read_sources({work.path("p.json"), work.path("q.json")}, {});
+  CHECK(sources.scores[0].layer_weights ==
+        std::vector<std::pair<std::string, double>>{{"enc0", 0.375}, {"enc1", 0.625}});
+  CHECK(sources.scores[0].hash == "mfcc-39");
+  CHECK(sources.scores[1].layer_weights.empty());
+}
+
 TEST_CASE("metrics nested without end are cut off") {
   const Work work;
   const std::string deep(5000, '[');

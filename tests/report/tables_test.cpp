@@ -26,7 +26,13 @@ Run made_reference(const std::string& name) {
 }
 
 Score score_of(const std::string& name, std::vector<std::pair<std::string, double>> metrics) {
-  return {name, "units", "m", "", std::move(metrics), 7};
+  Score score;
+  score.name = name;
+  score.task = "units";
+  score.model = std::string(1, 'm');
+  score.metrics = std::move(metrics);
+  score.n = 7;
+  return score;
 }
 
 }  // namespace

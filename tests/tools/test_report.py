@@ -74,6 +74,27 @@ result  model    layer    pnmi      n
 units   mfcc-39  mfcc   0.4575  60182
 """)
 
+    def test_costs_layer_weights_and_published_scores(self):
+        def result(name, **keys):
+            (self.folder / f"{name}.json").write_text(json.dumps({"counts": {}, **keys}))
+
+        result("profile", task="profile", metrics=[
+            {"model": model, "parameters": {"backbone": size},
+             "speed": [{"precision": "f32", "threads": 1, "batch": 1, "times_real_time": 30.5}]}
+            for model, size in (("small", 250000), ("large", 900000))])
+        for model, per in (("small", 0.2), ("large", 0.1)):
+            result(model, task="ctc", protocol="asterisk-pr-1", model=model, layers="enc1,enc2", metrics={"per": per},
+                   layer_weights=[[0.25, 0.75]])
+        self.succeeds("retort-report", "profile.json", "small.json", "large.json", "-o", "page.html")
+        page = (self.folder / "page.html").read_text()
+        Page(page)
+        for text in ("<h2>SUPERB and SUPERB-style tasks</h2>", "cannot be compared with them", "<td>HuBERT Base</td>",
+                     "ctc per (less is better) over millions of parameters", "<h2>Layer weights</h2>",
+                     "<title>large: 0.1 at 0.9</title>"):
+            self.assertIn(text, page)
+        table = self.succeeds("retort-report", "profile.json", "small.json", "large.json").out
+        self.assertRegex(table, r"small +asterisk +0\.25 +- +- +20\.00")
+
     def test_json(self):
         result = json.loads(self.succeeds("retort-report", "exp", "--json", "--reference", "kept.jsonl").out)
         self.assertEqual([run["name"] for run in result["runs"]], ["first", "second"])
