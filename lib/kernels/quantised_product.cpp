@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "kernels/finish.h"
 #include "kernels/tiles.h"
@@ -258,6 +259,27 @@ RETORT_QUANTISED_PRODUCT(avx2, Avx2Tile, Avx2Tile)
 RETORT_QUANTISED_PRODUCT(vnni, VnniTile<2>, VnniTile<1>)
 #endif
 
+float largest_size(const float* values, int64_t count) {
+  float size = 0;
+  for (int64_t k = 0; k < count; ++k) size = std::max(size, std::abs(values[k]));
+  return size;
+}
+
+// values / scale, rounded with halves away from zero as std::lround does; in steps that can be vectorised.
+// Returns their sum.
+int32_t round_weights(const float* values, int64_t count, float scale, int8_t* to) {
+  int32_t sum = 0;
+  for (int64_t k = 0; k < count; ++k) {
+    const float x = scale > 0 ? values[k] / scale : 0;
+    const auto whole = static_cast<int32_t>(x);
+    const float rest = x - static_cast<float>(whole);
+    const int32_t w = whole + (rest >= 0.5f ? 1 : 0) - (rest <= -0.5f ? 1 : 0);
+    to[k] = static_cast<int8_t>(w);
+    sum += w;
+  }
+  return sum;
+}
+
 }  // namespace
 
 int64_t QuantisedMatrix::panel_size() const {
@@ -271,20 +293,18 @@ QuantisedMatrix::QuantisedMatrix(const float* values, int64_t depth, int64_t col
   pages_ = Pages(static_cast<size_t>(panels_of(columns) * panel_size()));
   scales_.assign(static_cast<size_t>(padded), 0);
   sums_.assign(static_cast<size_t>(segments_ * padded), 0);
-  auto* to = reinterpret_cast<int8_t*>(pages_.data());
+  std::vector<int8_t> rounded(static_cast<size_t>(steps() * step_values));  // of one segment; zeros behind it
   for (int64_t column = 0; column < columns; ++column) {
     const float* from = values + column * depth;
-    float size = 0;
-    for (int64_t k = 0; k < depth; ++k) size = std::max(size, std::abs(from[k]));
-    const float scale = size / largest;
+    const float scale = largest_size(from, depth) / largest;
     scales_[static_cast<size_t>(column)] = scale;
-    for (int64_t k = 0; k < depth; ++k) {
-      const auto w = static_cast<int8_t>(scale > 0 ? std::lround(from[k] / scale) : 0);
-      const int64_t within = k % segment;
-      const int64_t step = k / segment * steps() + within / step_values;
-      to[column / panel_width * panel_size() + (step * panel_width + column % panel_width) * step_values +
-         within % step_values] = w;
-      sums_[static_cast<size_t>(k / segment * padded + column)] += static_cast<float>(w);
+    auto* to = reinterpret_cast<int8_t*>(pages_.data()) + column / panel_width * panel_size() +
+               column % panel_width * step_values;
+    for (int64_t s = 0; s < segments_; ++s) {
+      sums_[static_cast<size_t>(s * padded + column)] =
+          static_cast<float>(round_weights(from + s * segment, segment, scale, rounded.data()));
+      for (int64_t step = 0; step < steps(); ++step, to += panel_width * step_values)
+        std::memcpy(to, rounded.data() + step * step_values, step_values);
     }
   }
 }
