@@ -11,6 +11,7 @@
 #include "kernels/product.h"
 #include "model/checkpoint.h"
 #include "model/shape.h"
+#include "model/streaming.h"
 #include "model/tensors.h"
 #include "store/check_store.h"
 #include "store/codebook.h"
@@ -105,6 +106,15 @@ Json codebook_made_from(const std::filesystem::path& path) {
   return origin.to_json();
 }
 
+// How far behind speech that comes in a model can follow it, or what keeps it from that.
+void add_streaming(const ModelConfig& config, Json& json) {
+  const std::string obstacle = obstacle_to_streaming(config);
+  if (obstacle.empty())
+    json["latency"] = algorithmic_latency(config);
+  else
+    json["cannot_stream"] = obstacle;
+}
+
 Json describe_model(const std::filesystem::path& path) {
   const ModelWeights model = read_model(path);
   const ParameterCount parameters = count_parameters(model.config);
@@ -117,6 +127,7 @@ Json describe_model(const std::filesystem::path& path) {
                {"hop", model.config.stride()},
                {"wave_norm", model.config.wave_norm}};
   if (model.config.classes > 0) json["classes"] = model.config.classes;
+  add_streaming(model.config, json);
   return json;
 }
 
@@ -137,12 +148,14 @@ Json describe_recipe(const std::filesystem::path& path) {
     assumed["classes"] = usual_classes;
   }
   const ParameterCount parameters = count_parameters(student);
-  return {{"name", recipe.value("name", Json())},
-          {"objective", recipe.at("objective")},
-          {"parameters", parameters.backbone},
-          {"parameters_with_heads", parameters.total},
-          {"assumed", assumed},
-          {"by_role", parameters.by_role}};
+  Json json = {{"name", recipe.value("name", Json())},
+               {"objective", recipe.at("objective")},
+               {"parameters", parameters.backbone},
+               {"parameters_with_heads", parameters.total},
+               {"assumed", assumed},
+               {"by_role", parameters.by_role}};
+  add_streaming(student, json);
+  return json;
 }
 
 Json model_made_from(const std::filesystem::path& path) {

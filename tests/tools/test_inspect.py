@@ -57,6 +57,16 @@ class InspectTest(StoreTest):
         self.assertEqual(result["by_role"], {"conv": conv, "encoder": lstm, "head": 7 * 22 + 7, "projection": 2 * 10})
         self.assertEqual((result["parameters"], result["hidden"], result["classes"]), (conv + lstm + 20, 22, 7))
 
+    def test_what_streams(self):
+        def told(path):
+            return json.loads(self.succeeds("retort-inspect", "--json", path).out)
+
+        self.assertEqual(told(FIXTURES / "lstm" / "forward")["latency"], 400)
+        self.assertEqual(told(ROOT / "data" / "recipes" / "dkd-lstm-streaming.json")["latency"], 400)
+        self.assertEqual(told(FIXTURES / "lstm" / "both")["cannot_stream"],
+                         "its conv stack has a norm over time (GroupNorm); its LSTM layers go backwards too")
+        self.assertIn("attend to all frames", told(ROOT / "data" / "recipes" / "distilhubert.json")["cannot_stream"])
+
     def test_recipes_have_the_published_sizes(self):
         recipes = ROOT / "data" / "recipes"
         for name, backbone, total in [("hubert", 94371712, 94371712 + 196864 + 500 * 256),
