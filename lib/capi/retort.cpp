@@ -8,7 +8,23 @@
 #include "capi/session.h"
 #include "model/streaming.h"
 
-using namespace retort;
+using retort::algorithmic_latency;
+using retort::fail;
+using retort::Layer;
+using retort::layer_dim;
+using retort::layer_frames;
+using retort::layer_hop;
+using retort::Matrix;
+using retort::model_rate;
+using retort::ModelConfig;
+using retort::NativeModel;
+using retort::parse_layer;
+using retort::require_finite;
+using retort::require_streaming;
+using retort::resample;
+using retort::resampled_length;
+using retort::Session;
+using retort::SessionCodebook;
 
 struct retort_model {
   std::shared_ptr<Session> session;
