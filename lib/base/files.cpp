@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/open_file.h"
 
 namespace retort {
 namespace {
@@ -27,13 +28,6 @@ void sync_folder(const std::filesystem::path& folder) {
   if (fd < 0) return;
   ::fsync(fd);
   ::close(fd);
-}
-
-bool is_open_file(const std::filesystem::path& path, int fd) {
-  struct stat named {};
-  struct stat opened {};
-  return ::stat(path.c_str(), &named) == 0 && ::fstat(fd, &opened) == 0 && named.st_dev == opened.st_dev &&
-         named.st_ino == opened.st_ino;
 }
 
 // Opens a file for writing and locks it. Another writer may have renamed or removed the file between the two

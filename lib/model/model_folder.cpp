@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/atomic_folder.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "model/tensor_names.h"
@@ -204,23 +205,9 @@ bool holds_model(const std::filesystem::path& folder, const ModelSource& expecte
 void make_model_folder(const std::filesystem::path& folder,
                        const std::function<void(const std::filesystem::path&)>& write) {
   if (folder == "-") fail_usage("-o -: a model is a folder and no stream; name a folder");
-  const std::filesystem::path place = folder.has_filename() ? folder : folder.parent_path();  // "out/"
-  const std::filesystem::path temporary = place.string() + ".tmp";
-  std::error_code error;
-  std::filesystem::remove_all(temporary, error);
-  if (!error) std::filesystem::create_directories(temporary, error);
-  if (error) fail("{}: the folder cannot be made ({})", folder.string(), error.message());
-  try {
-    write(temporary);
-  } catch (...) {
-    std::filesystem::remove_all(temporary, error);
-    throw;
-  }
-  std::filesystem::remove_all(place, error);
-  if (!error) std::filesystem::rename(temporary, place, error);
-  if (error)
-    fail("{}: cannot be put in place ({}); the new one is {}", folder.string(), error.message(),
-         temporary.string());
+  AtomicFolder made(folder);
+  write(made.temporary());
+  made.commit();
 }
 
 }  // namespace retort

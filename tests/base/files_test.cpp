@@ -8,6 +8,7 @@
 #include <csignal>
 #include <fstream>
 
+#include "base/atomic_folder.h"
 #include "base/error.h"
 
 using namespace retort;
@@ -197,4 +198,22 @@ TEST_CASE("an output that exists is refused unless it may be overwritten") {
   CHECK_NOTHROW(refuse_existing(folder.path() / "none", false));
   CHECK_NOTHROW(refuse_existing(folder.path(), true));
   CHECK_THROWS_WITH(refuse_existing(folder.path(), false), Catch::Contains("--overwrite"));
+}
+
+TEST_CASE("a folder appears whole, and a second writer is refused") {
+  const TemporaryFolder scratch;
+  const std::filesystem::path place = scratch.path() / "out";
+  std::filesystem::create_directories(scratch.path() / "out.tmp/left");  // by one that was killed
+  {
+    AtomicFolder first(place / "");
+    CHECK(std::filesystem::is_empty(first.temporary()));
+    CHECK_THROWS_WITH(AtomicFolder(place), Catch::Contains("another process is writing it"));
+    CHECK_FALSE(std::filesystem::exists(place));
+    std::ofstream(first.temporary() / "file") << "1";
+    first.commit();
+  }
+  CHECK(read_file(place / "file") == "1");
+  { const AtomicFolder second(place); }
+  CHECK(read_file(place / "file") == "1");
+  CHECK_FALSE(std::filesystem::exists(scratch.path() / "out.tmp"));
 }
