@@ -5,10 +5,8 @@ include(CMakePackageConfigHelpers)
 
 set(tools cluster copy distill evaluate export extract import inspect label prepare report)
 list(TRANSFORM tools PREPEND retort-)
+# What links LibTorch keeps the rpath that cmake/FindLibTorch.cmake makes a link option: installing takes off CMake's own only.
 if(RETORT_TORCH)
-  # The rpath to LibTorch, wherever it is, stays in what is installed.
-  set_target_properties(${tools} PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
-  set_target_properties(retort-extract-torch PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
   install(TARGETS retort-extract-torch DESTINATION libexec/retort)  # where apps/common/torch_engines.cpp looks
 endif()
 install(TARGETS ${tools} DESTINATION ${CMAKE_INSTALL_BINDIR})
