@@ -8,8 +8,11 @@
 #include "common/unit_flags.h"
 #include "label/label.h"
 
+#ifdef RETORT_IS_TORCH_TWIN
+#include "kmeans/kmeans.h"
+#endif
+
 int main(int argc, char** argv) {
-  retort::use_torch();
   retort::LabelOptions options;
   std::string keep_free = "0";
   retort::Tool tool("retort-label", "Turn frames into the numbers of their nearest centroids.",
@@ -43,6 +46,12 @@ int main(int argc, char** argv) {
   tool.overwrite(options.output.overwrite);
   return tool.run(argc, argv, [&] {
     options.output.keep_free = retort::parse_bytes("--keep-free", keep_free);
+#ifdef RETORT_IS_TORCH_TWIN
+    retort::use_torch();
+    retort::make_device_assigner = retort::make_assigner;
+#else
+    if (retort::wants_torch(options)) retort::become_torch_twin("retort-label", argv);
+#endif
     const retort::Json report = run_label(options);
     if (!report.is_null()) std::cout << report.dump(2) << "\n";
   });

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <utility>
 
 #include "labels/label_frames.h"
 #include "processes/process_environment.h"
@@ -13,9 +14,12 @@ namespace {
 // What writes the labels; nothing where they are there, or nobody wants them.
 std::optional<FrameLabeller> begin_labels(const ClusterOptions& options, const FrameOrigin& origin) {
   if (options.labels.empty()) return {};
-  std::optional<FrameLabeller> labeller(
-      std::in_place, read_codebook(options.output), LabelOutput{options.labels, {}, false, options.overwrite},
-      SearchOptions{options.kmeans.engine, options.kmeans.device, options.kmeans.threads});
+  const KmeansOptions& kmeans = options.kmeans;
+  Codebook codebook = read_codebook(options.output);
+  auto assigner = make_assigner(codebook.centroids, kmeans.engine, kmeans.device, kmeans.threads);
+  std::optional<FrameLabeller> labeller(std::in_place, std::move(codebook),
+                                        LabelOutput{options.labels, {}, false, options.overwrite},
+                                        std::move(assigner), kmeans.threads);
   if (!labeller->begin(origin, labeller->dim(), Shard{})) return {};
   return labeller;
 }

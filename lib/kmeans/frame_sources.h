@@ -1,7 +1,6 @@
-// Sources of frames for k-means: a store, frames gathered in memory, and a sample of another source.
+// Sources of frames for k-means besides a store: frames gathered in memory, and other sources read otherwise.
 #pragma once
 
-#include <atomic>
 #include <iterator>
 #include <string>
 #include <utility>
@@ -9,7 +8,6 @@
 
 #include "kmeans/kmeans.h"
 #include "store/feature_norm.h"
-#include "store/frame_store.h"
 
 namespace retort {
 
@@ -33,27 +31,6 @@ class ForwardedFrames : public FrameSource {
 
  protected:
   const FrameSource& source_;
-};
-
-// All rows of a feature store, read as they are asked for.
-class StoreFrames : public FrameSource {
- public:
-  // Keeps a reference; refuses a store of labels. `frugal` gives back the memory of the mapped files soon.
-  explicit StoreFrames(const FrameStore& store, bool frugal = false);
-
-  int64_t frames() const override { return store_.frames(); }
-  int64_t dim() const override { return store_.info().dim; }
-  void read_rows(int64_t first, int64_t count, float* out) const override;
-  const float* rows_in_place(int64_t first, int64_t count) const override;
-  FramePlace place(int64_t row) const override;
-  int64_t bytes_read() const override { return bytes_read_; }
-
- private:
-  void forget_what_was_read(int64_t first, int64_t count) const;
-
-  const FrameStore& store_;
-  const bool frugal_;
-  mutable std::atomic<int64_t> bytes_read_ = 0;
 };
 
 // Frames of utterances, kept in memory in the order they were added.

@@ -84,11 +84,6 @@ KmeansResult cluster_sample(const FrameSource& source, int64_t wanted, KmeansOpt
 
 }  // namespace
 
-std::string FrameSource::row_name(int64_t row) const {
-  const FramePlace where = place(row);
-  return fmt::format("{} frame {}", *where.utterance, where.frame);
-}
-
 bool is_way_to_start(const std::string& init) {
   return init == "random" || init == "kmeans++" || init == "kmeans-parallel";
 }

@@ -15,36 +15,9 @@
 #include "base/matrix.h"
 #include "nearest/assigner.h"
 #include "processes/processes.h"
+#include "store/frame_source.h"
 
 namespace retort {
-
-// Which frame of which utterance a row is.
-struct FramePlace {
-  const std::string* utterance;  // its id, which the source keeps
-  int64_t frame;
-};
-
-// Frames as one long matrix of rows, wherever they are.
-class FrameSource {
- public:
-  virtual ~FrameSource() = default;
-  virtual int64_t frames() const = 0;
-  virtual int64_t dim() const = 0;
-  // Rows [first, first + count) into out (count * dim values). May be called from several threads.
-  virtual void read_rows(int64_t first, int64_t count, float* out) const = 0;
-  // Where rows [first, first + count) lie in memory as they are read, or null where they do not.
-  virtual const float* rows_in_place(int64_t, int64_t) const { return nullptr; }
-  virtual FramePlace place(int64_t row) const = 0;
-  // What row `row` is called in an error: utterance and frame.
-  std::string row_name(int64_t row) const;
-  // A pass takes this many rows at a time, and says so before it reads them, from one thread alone.
-  virtual int64_t chunk_rows() const { return int64_t{1} << 16; }
-  virtual void begin_chunk(int64_t /*first*/) const {}
-  // Whether the rows are in this process's memory already.
-  virtual bool in_memory() const { return false; }
-  // Bytes read from files so far.
-  virtual int64_t bytes_read() const { return 0; }
-};
 
 struct KmeansOptions {
   int64_t clusters = 500;  // K, 1 .. 65536

@@ -8,9 +8,9 @@
 #include "base/disk.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "base/threads.h"
 #include "corpus/corpus.h"
 #include "encoder/audio_frames.h"
-#include "kmeans/frame_sources.h"
 #include "labels/label_frames.h"
 #include "store/kaldi_table.h"
 #include "store/part_plan.h"
@@ -19,9 +19,22 @@ namespace retort {
 namespace {
 
 // mfcc and fbank are computed on the CPU, and so are their labels.
-SearchOptions search_options(const LabelOptions& options) {
-  const bool on_cpu = is_feature_name(options.encoder.model);
-  return {options.engine, on_cpu ? "cpu" : options.encoder.device, options.encoder.threads};
+std::string search_device(const LabelOptions& options) {
+  return is_feature_name(options.encoder.model) ? "cpu" : options.encoder.device;
+}
+
+bool wants_torch_search(const LabelOptions& options) {
+  return !options.output.soft && (options.engine == "torch" || search_device(options) != "cpu");
+}
+
+std::unique_ptr<Assigner> make_search(const LabelOptions& options, const Matrix& centroids) {
+  if (options.output.soft) return nullptr;
+  const int threads = options.encoder.threads > 0 ? options.encoder.threads : available_threads();
+  if (!wants_torch_search(options)) return make_native_assigner(centroids, threads);
+  if (make_device_assigner == nullptr)
+    fail_usage("engine {} on {}: this program has no LibTorch, which engine torch and GPUs need",
+               options.engine, search_device(options));
+  return make_device_assigner(centroids, options.engine, search_device(options), threads);
 }
 
 Json dry_run_report(const LabelOptions& options, const Shard& shard, const FrameLabeller& labeller,
@@ -105,6 +118,11 @@ Json label_corpus(const LabelOptions& options, const Shard& shard, const std::st
 
 }  // namespace
 
+bool wants_torch(const LabelOptions& options) {
+  const bool from_audio = !options.encoder.model.empty();
+  return wants_torch_search(options) || (from_audio && wants_torch(options.encoder));
+}
+
 Json run_label(const LabelOptions& options) {
   const bool from_audio = !options.encoder.model.empty();
   const std::string frames = from_audio ? "" : stored_frames_input(options.encoder, options.inputs);
@@ -120,7 +138,8 @@ Json run_label(const LabelOptions& options) {
   const Shard shard = parse_shard(options.shard);
   Codebook codebook = read_codebook(options.codebook);
   const std::string layer = codebook.origin.layer;
-  FrameLabeller labeller(std::move(codebook), options.output, search_options(options));
+  std::unique_ptr<Assigner> search = make_search(options, codebook.centroids);
+  FrameLabeller labeller(std::move(codebook), options.output, std::move(search), options.encoder.threads);
   if (from_audio) return label_corpus(options, shard, layer, labeller);
   if (!is_table(frames)) return label_store(options, shard, labeller);
   label_table(frames, shard, labeller);

@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 #include "base/stopwatch.h"
-#include "kmeans/distances.h"
+#include "nearest/distances.h"
 #include "store/not_finite.h"
 
 namespace retort {
@@ -22,11 +22,12 @@ void check_label_output(const LabelOutput& output) {
     fail_usage("--soft: {} is for labels; name a store, FILE.npy or a Kaldi table", output.path);
 }
 
-FrameLabeller::FrameLabeller(Codebook codebook, LabelOutput output, const SearchOptions& search)
-    : codebook_(std::move(codebook)), output_(std::move(output)), threads_(search.threads) {
-  if (!output_.soft)
-    assigner_ = make_assigner(codebook_.centroids, search.engine, search.device, search.threads);
-}
+FrameLabeller::FrameLabeller(Codebook codebook, LabelOutput output, std::unique_ptr<Assigner> assigner,
+                             int threads)
+    : codebook_(std::move(codebook)),
+      output_(std::move(output)),
+      threads_(threads),
+      assigner_(std::move(assigner)) {}
 
 PartPlan FrameLabeller::plan(const FrameOrigin& origin, int64_t dim, const Shard& shard) const {
   require_same_features(codebook_, origin, dim);

@@ -7,9 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "kmeans/kmeans.h"
+#include "nearest/assigner.h"
 #include "store/codebook.h"
 #include "store/frame_sink.h"
+#include "store/frame_source.h"
 #include "store/part_plan.h"
 #include "units/unit_sink.h"
 
@@ -23,20 +24,15 @@ struct LabelOutput {
   int64_t keep_free = 0;   // bytes of a store's disk to leave free: stop before fewer are left
 };
 
-// What finds nearest centroids, as KmeansOptions says; no label depends on it.
-struct SearchOptions {
-  std::string engine = "auto";
-  std::string device = "cpu";
-  int threads = 0;
-};
-
 // A usage Error where the path has no place for what is asked for.
 void check_label_output(const LabelOutput& output);
 
 // Labels utterances one after the other.
 class FrameLabeller {
  public:
-  FrameLabeller(Codebook codebook, LabelOutput output, const SearchOptions& search);
+  // `assigner` is of the codebook's centroids, whatever its engine: no label depends on it. Null with
+  // output.soft. `threads` 0: all.
+  FrameLabeller(Codebook codebook, LabelOutput output, std::unique_ptr<Assigner> assigner, int threads);
 
   int64_t dim() const { return codebook_.dim(); }
 
@@ -68,7 +64,7 @@ class FrameLabeller {
   Codebook codebook_;
   LabelOutput output_;
   int threads_;
-  std::unique_ptr<Assigner> assigner_;    // of labels
+  std::unique_ptr<Assigner> assigner_;
   std::unique_ptr<UnitSink> labels_;      // where they go
   std::unique_ptr<FrameSink> distances_;  // where these go
 };

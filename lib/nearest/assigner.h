@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "base/matrix.h"
 
@@ -22,5 +23,10 @@ class Assigner {
 
 // On the CPU. `threads` is positive. An Error without centroids.
 std::unique_ptr<Assigner> make_native_assigner(const Matrix& centroids, int threads);
+
+// Any engine that make_assigner() of kmeans.h knows; null in programs that do without LibTorch.
+using AssignerMaker = std::unique_ptr<Assigner> (*)(const Matrix& centroids, const std::string& engine,
+                                                    const std::string& device, int threads);
+extern AssignerMaker make_device_assigner;
 
 }  // namespace retort

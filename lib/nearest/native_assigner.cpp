@@ -53,6 +53,8 @@ class NativeAssigner : public Assigner {
 
 }  // namespace
 
+AssignerMaker make_device_assigner = nullptr;
+
 std::unique_ptr<Assigner> make_native_assigner(const Matrix& centroids, int threads) {
   if (centroids.rows() < 1 || centroids.columns() < 1) fail("a codebook needs at least one centroid");
   return std::make_unique<NativeAssigner>(centroids, threads);

@@ -1,4 +1,4 @@
-#include "kmeans/distances.h"
+#include "nearest/distances.h"
 
 #include "base/threads.h"
 #include "kernels/exact_distance.h"

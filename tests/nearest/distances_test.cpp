@@ -1,12 +1,24 @@
-#include "kmeans/distances.h"
+#include "nearest/distances.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <vector>
 
-#include "kmeans/kmeans.h"
-#include "made_frames.h"
+#include "base/random.h"
+#include "nearest/assigner.h"
 
 using namespace retort;
+
+namespace {
+
+Matrix random_matrix(int64_t rows, int64_t columns, uint64_t seed) {
+  Random random(seed);
+  std::vector<float> values(static_cast<std::size_t>(rows * columns));
+  for (float& value : values) value = static_cast<float>(random.uniform());
+  return {rows, columns, std::move(values)};
+}
+
+}  // namespace
 
 TEST_CASE("all distances are those that labels are defined by, with any number of threads") {
   const Matrix frames = random_matrix(300, 37, 1), centroids = random_matrix(50, 37, 2);
@@ -15,7 +27,7 @@ TEST_CASE("all distances are those that labels are defined by, with any number o
   REQUIRE(distances.columns() == 50);
   std::vector<int32_t> labels(300);
   std::vector<double> nearest(300);
-  make_assigner(centroids, "native", "cpu", 1)->assign(frames.data(), 300, labels.data(), nearest.data());
+  make_native_assigner(centroids, 1)->assign(frames.data(), 300, labels.data(), nearest.data());
   for (int64_t row = 0; row < 300; ++row) {
     const auto index = static_cast<std::size_t>(row);
     CHECK(distances(row, labels[index]) == static_cast<float>(nearest[index]));
