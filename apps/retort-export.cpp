@@ -16,6 +16,7 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"hf", "fairseq", "onnx"}));
   tool.option("--dtype", options.dtype, "Type of the weights: f32 or f16; of onnx also int8")
       ->check(CLI::IsMember({"f32", "f16", "int8"}));
+  tool.flag("--heads", options.heads, "With hf: keep the heads that predict a teacher's layers");
   tool.option("--layers", options.layers, "With onnx: outputs (final, enc6,enc9, head4, ...)");
   tool.option("--codebook", options.codebook, "With onnx: codebook whose units are the output");
   tool.flag("--lengths", options.lengths,

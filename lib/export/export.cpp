@@ -5,12 +5,14 @@
 #include <filesystem>
 #include <limits>
 #include <numbers>
+#include <set>
 
 #include "audio/waveform.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "encoder/frame_encoder.h"
+#include "export/hf_export.h"
 #include "export/onnx_export.h"
 #include "model/checkpoint.h"
 #include "model/fairseq_writer.h"
@@ -27,14 +29,26 @@ namespace {
 constexpr double f32_tolerance = 1e-6;
 constexpr double f16_tolerance = 2e-2;
 
-// The model as it will be read back: without heads, values as the file's type holds them.
-ModelWeights exported_weights(ModelWeights model, const std::string& dtype) {
-  for (const TensorSpec& spec : model_tensors(model.config))
-    if (spec.role == TensorRole::head) model.tensors.erase(spec.name);
+// Takes off the heads that training added, but for those that predict a teacher's layers where they are to
+// stay.
+void drop_heads(bool keep_predictions, ModelWeights& model) {
+  const std::vector<TensorSpec> all = model_tensors(model.config);
   model.config.final_dim = 0;
   model.config.classes = 0;
-  model.config.prediction = {};
-  if (dtype == "f32") return model;
+  if (!keep_predictions) model.config.prediction = {};
+  std::set<std::string> kept;
+  for (const TensorSpec& spec : model_tensors(model.config)) kept.insert(spec.name);
+  for (const TensorSpec& spec : all)
+    if (!kept.contains(spec.name)) model.tensors.erase(spec.name);
+}
+
+// The model as it will be read back: without heads, values as the file's type holds them.
+ModelWeights exported_weights(const ExportOptions& options) {
+  ModelWeights model = read_model(options.model);
+  if (options.heads && model.config.prediction.kind == PredictionHeads::Kind::none)
+    fail("{}: it has no prediction heads to keep; leave --heads out", options.model);
+  drop_heads(options.heads, model);
+  if (options.dtype == "f32") return model;
   for (auto& [name, tensor] : model.tensors) {
     for (float& value : tensor.values) {
       const float rounded = f32_from_f16(f16_from_f32(value));
@@ -104,6 +118,7 @@ void verify(const ExportOptions& options, const ModelWeights& expected,
 void export_to_hf(const ExportOptions& options, const ModelWeights& model) {
   make_model_folder(options.output, [&](const std::filesystem::path& folder) {
     write_hf_model(folder, source_of(model), options.dtype);
+    if (needs_modelling_file(model.config)) add_modelling_file(folder, model.config);
     verify(options, model, folder);
   });
 }
@@ -136,11 +151,6 @@ bool holds_checkpoint(const ExportOptions& options, const ModelWeights& model) {
   return true;
 }
 
-void check_hf_can_hold(const ModelConfig& config, const std::string& where) {
-  if (config.type == "fithubert") fail("{}: transformers has no model with a time reduction", where);
-  if (config.blocks == BlockKind::lstm) fail("{}: transformers has no HuBERT of LSTM layers", where);
-}
-
 // What reading the export back will say of normalisation: each form has a word for one kind of it.
 std::string exported_wave_norm(const std::string& wave_norm, bool to_hf) {
   return wave_norm == "none" ? "none" : to_hf ? "zscore-hf" : "zscore";
@@ -170,6 +180,7 @@ void refuse_onnx_options(const ExportOptions& options) {
 }  // namespace
 
 void run_export(const ExportOptions& options) {
+  if (options.heads && options.to != "hf") fail_usage("--heads: goes with --to hf");
   if (options.to == "onnx") {
     run_onnx_export(options);
     return;
@@ -181,7 +192,7 @@ void run_export(const ExportOptions& options) {
   const bool to_hf = options.to == "hf";
   if (!to_hf && options.dtype != "f32")
     fail_usage("--dtype {}: fairseq's checkpoints are f32", options.dtype);
-  ModelWeights model = exported_weights(read_model(options.model), options.dtype);
+  ModelWeights model = exported_weights(options);
   to_hf ? check_hf_can_hold(model.config, options.model)
         : check_fairseq_can_hold(model.config, options.model);
   model.config.wave_norm = exported_wave_norm(model.config.wave_norm, to_hf);

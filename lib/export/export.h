@@ -14,6 +14,8 @@ struct ExportOptions {
   int threads = 0;            // of the check of features; 0: all
   bool overwrite = false;     // replace an export that is there
 
+  bool heads = false;  // of hf: keep the heads that predict a teacher's layers
+
   // Of onnx.
   std::string layers;              // outputs, comma-separated; "": the codebook's layer, else final
   std::string codebook;            // folder; the output is labels of the layer; "": none
@@ -25,7 +27,8 @@ struct ExportOptions {
 };
 
 // Writes the model without the heads that training added, as config.json, preprocessor_config.json and
-// model.safetensors or as a checkpoint of fairseq, then reads it back: every tensor has to be the model's
+// model.safetensors (and a modelling file where transformers has no class for it: export/hf_export.h) or as a
+// checkpoint of fairseq, then reads it back: every tensor has to be the model's
 // own, and so (in builds with LibTorch) have the features of a synthetic waveform. The output appears whole
 // or not at all. One that holds this very export already is left alone; any other is refused without
 // overwrite.

@@ -172,10 +172,12 @@ ClassHead read_class_head(const Json& json, const std::string& where) {
 }
 
 // retort.json, where there is one, says what the other two files have no word for, and decides on the
-// waveform.
+// waveform. An export has none: what it kept of heads is in config.json.
 void read_own_file(const std::filesystem::path& folder, ModelConfig& config) {
   const std::filesystem::path file = folder / "retort.json";
   if (!std::filesystem::exists(file)) {
+    const std::filesystem::path other = folder / "config.json";
+    config.prediction = read_prediction_heads(read_json(other), other.string());
     config.wave_norm = read_wave_norm(folder, config.conv_norm);
     return;
   }

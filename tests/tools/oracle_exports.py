@@ -4,26 +4,38 @@ FORM is hf (transformers, every key has to fit) or fairseq (s3prl's copy of fair
 """
 
 import dataclasses
+import pathlib
 import sys
-import wave
 
 import numpy as np
 import torch
 
 
 def samples_of(path):
-    with wave.open(path) as file:
-        return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / 32768
+    """Samples of a WAV file of one channel, in 16 bits or floats (which the module wave does not read)."""
+    data = pathlib.Path(path).read_bytes()
+    floats, at = None, 12
+    while data[at:at + 4] != b"data":
+        if data[at:at + 4] == b"fmt ":
+            floats = data[at + 8:at + 10] == b"\3\0"
+        at += 8 + int.from_bytes(data[at + 4:at + 8], "little")
+    body = data[at + 8:at + 8 + int.from_bytes(data[at + 4:at + 8], "little")]
+    return np.frombuffer(body, "<f4") if floats else np.frombuffer(body, "<i2").astype(np.float32) / 32768
+
+
+def load_hf(folder):
+    """The model, every key of which has to fit, and its feature extractor. Folders may carry the model's class."""
+    from transformers import AutoFeatureExtractor, AutoModel
+    model, info = AutoModel.from_pretrained(folder, output_loading_info=True, trust_remote_code=True, dtype=torch.float32)
+    wrong = [key for key in ("missing_keys", "unexpected_keys", "mismatched_keys") if info[key]]
+    assert not wrong, {key: info[key] for key in wrong}
+    return model.eval(), AutoFeatureExtractor.from_pretrained(folder)
 
 
 def last_layer_hf(folder, samples):
-    from transformers import AutoModel, Wav2Vec2FeatureExtractor
-    model, info = AutoModel.from_pretrained(folder, output_loading_info=True)
-    wrong = [key for key in ("missing_keys", "unexpected_keys", "mismatched_keys") if info[key]]
-    assert not wrong, {key: info[key] for key in wrong}
-    extractor = Wav2Vec2FeatureExtractor.from_pretrained(folder)
+    model, extractor = load_hf(folder)
     batch = extractor(samples, sampling_rate=16000, return_tensors="pt").input_values
-    return model.eval()(batch).last_hidden_state[0]
+    return model(batch).last_hidden_state[0]
 
 
 def last_layer_fairseq(path, samples):

@@ -4,7 +4,7 @@ import json
 import struct
 import unittest
 
-from harness import FIXTURES, ToolTest
+from harness import FIXTURES, ROOT, ToolTest
 from small_models import copy_model, read_tensors, write_tensors
 
 
@@ -84,9 +84,54 @@ class ExportTest(ToolTest):
         self.fails(2, "MODEL", "retort-export", "-o", "out")
         self.leaves_nothing("out")
 
+    def check_modelling_file(self, folder, name):
+        """The folder says which class of its own computes it, and Retort reads the same model back."""
+        config = self.read_json(f"{folder}/config.json")
+        self.assertEqual(config["auto_map"], {"AutoConfig": f"modeling_retort.{name}Config",
+                                              "AutoModel": f"modeling_retort.{name}Model"})
+        self.assertEqual(config["architectures"], [f"{name}Model"])
+        code = (self.folder / folder / "modeling_retort.py").read_text()
+        self.assertIn(f"\nclass {name}Model(", code)
+        self.assertEqual(code, (ROOT / "data/hf/modeling_retort.py").read_text())
+        self.assertEqual(sorted(self.bytes_of(folder)),
+                         ["config.json", "model.safetensors", "modeling_retort.py", "preprocessor_config.json"])
+        return config
+
+    def test_students_without_a_class_in_transformers(self):
+        self.succeeds("retort-export", FIXTURES / "lstm" / "both", "-o", "lstm")
+        self.check_modelling_file("lstm", "HubertLstm")
+        fithubert = FIXTURES / "parity" / "fithubert"
+        self.succeeds("retort-import", fithubert / "fithubert.ckpt", "--config", fithubert / "fithubert.yaml", "-o", "model")
+        self.succeeds("retort-export", "model", "-o", "fithubert")
+        self.assertNotIn("prediction_heads", self.check_modelling_file("fithubert", "FitHubert"))
+        self.assertNotIn("heads.1.projection.weight", read_tensors(self.folder / "fithubert/model.safetensors"))
+        self.assertIn("nothing to do", self.succeeds("retort-export", "model", "-o", "fithubert").err)
+
+    def test_prediction_heads_that_stay(self):
+        self.succeeds("retort-import", FIXTURES / "parity" / "distilhubert" / "distilhubert.ckpt", "-o", "model")
+        command = ["retort-export", "model", "-o", "out"]
+        self.succeeds(*command, "--heads")
+        heads = self.check_modelling_file("out", "HubertWithHeads")["prediction_heads"]
+        self.assertEqual((heads["kind"], heads["layers"]), ("split", [4, 8, 12]))
+        model, clip = read_tensors(self.folder / "model/model.safetensors"), FIXTURES / "audio" / "voice2100.wav"
+        self.assertEqual(read_tensors(self.folder / "out/model.safetensors"), model)
+        for folder in ("model", "out"):
+            self.succeeds("retort-extract", "--model", folder, "--layer", "head8", clip, "-o", f"feats-{folder}")
+        self.assertEqual((self.folder / "feats-out/part-00000-of-00001.npy").read_bytes(),
+                         (self.folder / "feats-model/part-00000-of-00001.npy").read_bytes())
+        self.assertIn("nothing to do", self.succeeds(*command, "--heads").err)
+        self.fails(1, "another model (config: prediction_heads", *command)
+        self.succeeds(*command, "--overwrite")
+        self.assertNotIn("auto_map", self.read_json("out/config.json"))
+        self.assertNotIn("heads.inner.weight", read_tensors(self.folder / "out/model.safetensors"))
+
+    def test_heads_that_are_not_there(self):
+        self.fails(1, "student: it has no prediction heads to keep", "retort-export", self.student(), "-o", "out", "--heads")
+        self.fails(2, "--heads: goes with --to hf", "retort-export", "student", "-o", "out", "--heads", "--to", "fairseq")
+        self.leaves_nothing("out")
+
     def test_what_no_other_toolkit_has(self):
         student = FIXTURES / "lstm" / "both"
-        self.fails(1, "transformers has no HuBERT of LSTM layers", "retort-export", student, "-o", "out")
         self.fails(1, "fairseq has no HuBERT of LSTM layers", "retort-export", "--to", "fairseq", student, "-o", "out")
         self.leaves_nothing("out")
 

@@ -10,6 +10,7 @@ from harness import BIN, FIXTURES, ToolTest
 
 ORACLE = os.environ.get("RETORT_ORACLE", "")
 SCRIPT = Path(__file__).resolve().parent / "oracle_exports.py"
+TABLE = SCRIPT.parent / "hf_exports.py"
 CLIP = FIXTURES / "audio" / "voice2100.wav"
 FORMS = {
     "fairseq": ["fairseq-hubert-args", "fairseq-hubert-cfg-large", "same-hf", "hf-wavlm-post", "wavlm-large"],
@@ -22,18 +23,36 @@ FORMS = {
 class ExportOracle(ToolTest):
     """A test per form and variant, added below."""
 
+    def imported(self, name):
+        return parity.Tools(BIN).import_model(parity.Variant(FIXTURES / "parity" / name), self.folder / name)
+
+    def run_oracle(self, *command):
+        """Runs a script with the oracle's Python; code that an export carries is copied below this test's folder alone."""
+        done = subprocess.run([ORACLE, *command], cwd=self.folder, text=True, capture_output=True, timeout=300,
+                              env={**os.environ, "HF_MODULES_CACHE": str(self.folder / "modules")})
+        self.assertEqual(done.returncode, 0, done.stderr[-2000:])
+        return done.stdout
+
     def check(self, form, name):
         """The last layer that the package computes is the one that Retort computes of the export."""
-        variant = parity.Variant(FIXTURES / "parity" / name)
-        model = parity.Tools(BIN).import_model(variant, self.folder / "model")
+        model = self.imported(name)
         self.succeeds("retort-export", "--to", form, model, "-o", "export")
         self.succeeds("retort-extract", "--model", "export", CLIP, "-o", "feats")
-        done = subprocess.run([ORACLE, SCRIPT, form, "export", CLIP, "theirs.npy"], cwd=self.folder, text=True,
-                              capture_output=True, timeout=300)
-        self.assertEqual(done.returncode, 0, done.stderr[-2000:])
+        self.run_oracle(SCRIPT, form, "export", CLIP, "theirs.npy")
         result = parity.compare_layer("final", parity.read_store(self.folder / "feats"),
                                       {CLIP.stem: parity.read_array(self.folder / "theirs.npy")})
         self.assertLess(result.difference, parity.BOUND)
+
+    def test_classes_that_exports_carry(self):
+        """Every layer, of clips of one frame and more, alone and in a padded batch."""
+        models = [self.imported(name) for name in ("fithubert", "fithubert-fc1", "fithubert-same-width")]
+        models += [FIXTURES / "lstm" / name for name in ("both", "forward")]
+        clips = sorted((FIXTURES / "parity" / "clips").glob("*.wav"))
+        table = self.run_oracle(TABLE, "--build", BIN, *models, *clips)
+        for name, count in (("FitHubertModel", 3), ("HubertLstmModel", 2)):
+            self.assertEqual(table.count(f"| {name} |"), count, table)
+        table = self.run_oracle(TABLE, "--build", BIN, "--heads", *models[:3], self.imported("distilhubert"), *clips)
+        self.assertEqual((table.count("| FitHubertModel |"), table.count("| HubertWithHeadsModel |")), (3, 1), table)
 
 
 for a_form, variants in FORMS.items():
