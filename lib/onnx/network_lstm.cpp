@@ -21,14 +21,24 @@ std::vector<float> reorder_gates(const std::vector<float>& gates) {
 void NetworkGraph::run_lstm(const Value& x) {
   block_time_ = conv_time_;
   take_block(0, x);
-  const std::vector<Attribute> turn = {{"perm", std::vector<int64_t>{1, 0, 2}}};
-  Value steps = graph_.op("Transpose", {x}, turn);  // (time, batch, values)
-  for (int i = 0; i < blocks_for(options_.layers, config_); ++i) {
-    steps = lstm_layer(i, steps);
-    take_block(i + 1, graph_.op("Transpose", {steps}, turn));
+  Value steps =
+      graph_.op("Transpose", {x}, {{"perm", std::vector<int64_t>{1, 0, 2}}});  // (time, batch, values)
+  const int count = blocks_for(options_.layers, config_);
+  for (int i = 0; i < count; ++i) {
+    const Value y = lstm_layer(i, steps);
+    if (i + 1 < count) steps = joined_directions(y, {0, 2, 1, 3});
+    // Not by turning steps once more: ONNX Runtime 1.31 crashes over that in f16, with units behind it.
+    take_block(i + 1, joined_directions(y, {2, 0, 1, 3}));
   }
 }
 
+// (time, directions, batch, units), with axes as `order` says, the last two as one.
+Value NetworkGraph::joined_directions(const Value& y, const std::vector<int64_t>& order) {
+  const Value rows = graph_.op("Transpose", {y}, {{"perm", order}});
+  return graph_.op("Reshape", {rows, graph_.integers({0, 0, config_.hidden})});
+}
+
+// (time, directions, batch, units) of x (time, batch, values).
 Value NetworkGraph::lstm_layer(int index, const Value& x) {
   const std::string name = fmt::format("encoder.lstm.{}", index);
   graph_.enter(name);
@@ -50,18 +60,15 @@ Value NetworkGraph::lstm_layer(int index, const Value& x) {
   Value steps;
   if (!conv_time_.frames.none())
     steps = graph_.cast(graph_.op("Max", {conv_time_.frames, graph_.integer(1)}), onnx::TensorProto::INT32);
-  const Value y =
-      graph_
-          .ops("LSTM",
-               {x, layers_.kept_weight(name + ".weight_ih", {directions, 4 * units, in}, input, 2),
-                layers_.kept_weight(name + ".weight_hh", {directions, 4 * units, units}, recurrent, 2),
-                graph_.weight(name + ".bias", {directions, 8 * units}, bias), steps},
-               1,
-               {{"hidden_size", units},
-                {"direction", std::string(directions == 2 ? "bidirectional" : "forward")}})
-          .front();  // (time, directions, batch, units)
-  const Value rows = graph_.op("Transpose", {y}, {{"perm", std::vector<int64_t>{0, 2, 1, 3}}});
-  return graph_.op("Reshape", {rows, graph_.integers({0, 0, config_.hidden})});
+  return graph_
+      .ops(
+          "LSTM",
+          {x, layers_.kept_weight(name + ".weight_ih", {directions, 4 * units, in}, input, 2),
+           layers_.kept_weight(name + ".weight_hh", {directions, 4 * units, units}, recurrent, 2),
+           graph_.weight(name + ".bias", {directions, 8 * units}, bias), steps},
+          1,
+          {{"hidden_size", units}, {"direction", std::string(directions == 2 ? "bidirectional" : "forward")}})
+      .front();
 }
 
 }  // namespace retort

@@ -59,6 +59,7 @@ class NetworkGraph {
   Value relative_biases(const Value& x);
   void run_lstm(const Value& x);
   Value lstm_layer(int index, const Value& x);
+  Value joined_directions(const Value& y, const std::vector<int64_t>& order);
 
   // (N, A, B) to (N, B, A).
   Value turned(const Value& x) {
