@@ -43,9 +43,9 @@ Vector descent(const Vector& gradient, const std::deque<Change>& changes,
                const Preconditioner& precondition) {
   Vector direction = add(Vector(gradient.size()), -1, gradient);
   Vector shares;
-  for (auto change = changes.rbegin(); change != changes.rend(); ++change) {
-    shares.push_back(dot(change->point, direction) / change->product);
-    direction = add(direction, -shares.back(), change->gradient);
+  for (std::size_t i = changes.size(); i-- > 0;) {
+    shares.push_back(dot(changes[i].point, direction) / changes[i].product);
+    direction = add(direction, -shares.back(), changes[i].gradient);
   }
   if (precondition) precondition(direction);
   if (!changes.empty()) {

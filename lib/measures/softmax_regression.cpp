@@ -65,7 +65,11 @@ class SoftmaxObjective {
     throw_if_stopped();
     const int64_t classes = model_.classes_, dim = model_.dim_;
     set_weights(point);
-    team_.run(parts_.size(), [&](std::size_t part) { sum_part(part); });
+    for (Part& part : parts_) {
+      part.loss = 0;
+      std::fill(part.gradient.begin(), part.gradient.end(), 0.0);
+    }
+    for_each_block([this](Part& part, int64_t first, int64_t count) { sum_block(part, first, count); });
     std::fill(gradient.begin(), gradient.end(), 0.0);
     double loss = 0;
     for (const Part& part : parts_) {
@@ -103,7 +107,8 @@ class SoftmaxObjective {
   // Frames that get their class at `point`.
   int64_t correct(const std::vector<double>& point) {
     set_weights(point);
-    team_.run(parts_.size(), [&](std::size_t part) { sum_part(part); });
+    for (Part& part : parts_) part.hits = 0;
+    for_each_block([this](Part& part, int64_t first, int64_t count) { count_hits(part, first, count); });
     int64_t hits = 0;
     for (const Part& part : parts_) hits += part.hits;
     return hits;
@@ -122,7 +127,7 @@ class SoftmaxObjective {
 
     std::vector<float> rows;       // standardised
     Pages panels;                  // of them
-    std::vector<float> logits;     // (rows, K), then probabilities less 1 at the class
+    std::vector<float> logits;     // (rows, K); for gradients then probabilities less 1 at the class
     std::vector<float> residuals;  // the same, (K, rows)
     std::vector<float> products;   // (K, dim)
     std::vector<double> gradient;  // (K, dim + 1)
@@ -186,15 +191,15 @@ class SoftmaxObjective {
     matrix_ = PackedMatrix(weights.data(), dim, classes, Precision::f32);
   }
 
-  void sum_part(std::size_t index) {
-    Part& part = parts_[index];
-    part.loss = 0;
-    part.hits = 0;
-    std::fill(part.gradient.begin(), part.gradient.end(), 0.0);
-    const int64_t end = frames_.count() * (static_cast<int64_t>(index) + 1) / parts;
-    for (int64_t first = frames_.count() * static_cast<int64_t>(index) / parts; first < end;
-         first += block_rows)
-      sum_block(part, first, std::min(block_rows, end - first));
+  // Calls body(part, first, count) for the blocks of every part, the parts on threads of their own.
+  template <class Body>
+  void for_each_block(const Body& body) {
+    team_.run(parts_.size(), [&](std::size_t index) {
+      const int64_t end = frames_.count() * (static_cast<int64_t>(index) + 1) / parts;
+      for (int64_t first = frames_.count() * static_cast<int64_t>(index) / parts; first < end;
+           first += block_rows)
+        body(parts_[index], first, std::min(block_rows, end - first));
+    });
   }
 
   void standardise(Part& part, int64_t first, int64_t count) const {
@@ -209,7 +214,7 @@ class SoftmaxObjective {
     }
   }
 
-  void sum_block(Part& part, int64_t first, int64_t count) {
+  void score_block(Part& part, int64_t first, int64_t count) {
     const int64_t classes = model_.classes_, dim = model_.dim_;
     standardise(part, first, count);
     Product forward;
@@ -220,11 +225,20 @@ class SoftmaxObjective {
     forward.out = part.logits.data();
     forward.out_stride = classes;
     multiply(path_, matrix_.panels(), forward);
+  }
+
+  void count_hits(Part& part, int64_t first, int64_t count) {
+    score_block(part, first, count);
     for (int64_t row = 0; row < count; ++row) {
-      const float* logits = part.logits.data() + row * classes;
-      part.hits += std::max_element(logits, logits + classes) - logits ==
+      const float* logits = part.logits.data() + row * model_.classes_;
+      part.hits += std::max_element(logits, logits + model_.classes_) - logits ==
                    frames_.classes[static_cast<std::size_t>(first + row)];
     }
+  }
+
+  void sum_block(Part& part, int64_t first, int64_t count) {
+    const int64_t classes = model_.classes_;
+    score_block(part, first, count);
     softmax_rows(path_, part.logits.data(), classes, count, classes);
     for (int64_t row = 0; row < count; ++row) {
       float* probabilities = part.logits.data() + row * classes;

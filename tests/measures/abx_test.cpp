@@ -1,6 +1,8 @@
 #include "measures/abx.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <cmath>
 
 #include "base/json.h"
 #include "base/random.h"
@@ -49,6 +51,28 @@ TEST_CASE("equal distances count half, phones apart none") {
   CHECK(abx_score(same, AbxSpeakers::within, 1).error == 0.5);
   CHECK(abx_score(apart, AbxSpeakers::within, 1).error == 0);
   CHECK(abx_score(apart, AbxSpeakers::within, 1).triples == 2 * 3 * 2 * 3);
+}
+
+TEST_CASE("angles decide, near and far") {
+  // Frames at these angles, in degrees: X at 0; whichever of A and B is nearer is known.
+  for (const double nearer : {0.0, 0.5, 30.0, 89.0, 91.0, 150.0, 179.0})
+    for (const double farther : {nearer + 0.2, 180.0}) {
+      AbxItems items(2);
+      const auto add = [&](int phone, double degrees) {
+        const double angle = degrees * 3.14159265358979 / 180;
+        const std::vector<float> row{static_cast<float>(std::cos(angle)),
+                                     static_cast<float>(std::sin(angle))};
+        items.add({phone, 0, 0}, row);
+      };
+      add(0, 0);
+      add(0, nearer);
+      add(1, -farther);
+      const AbxScore score = abx_score(items, AbxSpeakers::within, 1);
+      // Of the two X, the one at 0 is nearer to its A, and so is the other, to which B is farther still or
+      // beyond the half circle.
+      const double from_other = std::min(nearer + farther, 360 - nearer - farther);
+      CHECK(score.error == (from_other < nearer ? 0.5 : 0));
+    }
 }
 
 TEST_CASE("length and scale of an item do not matter where its frames point one way") {
