@@ -86,7 +86,7 @@ class IntrinsicJob {
         {"metrics", Json::object()},
         {"counts",
          {{"utterances", feed_->utterances().size()}, {"utterances_of_one_side", feed_->unmatched()}}}};
-    result["counts"]["bad"] = feed_->run([&](FedUtterance utterance) {
+    result["counts"]["bad"] = feed_->run([&](const FedUtterance& utterance) {
       for (const auto& measure : measures_) measure->add(utterance);
     });
     Json seconds = {{"frames", watch.lap()}};

@@ -121,7 +121,7 @@ class PhoneMeasure : public FrameMeasure {
       numbers_.emplace(phones_[i], static_cast<int32_t>(numbers_.size()));
       trained[phones_[i]] = trained[phones_[i]] || !test_[i];
     }
-    for (std::size_t i = 0; i < phones_.size(); ++i) unseen_ += !trained[phones_[i]];
+    for (const int32_t phone : phones_) unseen_ += !trained[phone];
     for (int32_t& phone : phones_) phone = numbers_.at(phone);
   }
 
