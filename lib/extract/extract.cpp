@@ -75,22 +75,20 @@ void log_plan(const ExtractOptions& options, const FrameEncoder& encoder, const 
 // What a dry run prints: of all layers together, and how long this machine would take.
 Json dry_run_report(const ExtractOptions& options, const CorpusShard& part, const Shard& shard,
                     FrameEncoder& encoder, const std::vector<PartPlan>& plans) {
-  Json report = {{"part", fmt::format("{}/{}", shard.index, shard.count)},
-                 {"utterances", part.corpus.size()},
-                 {"audio_seconds", part.corpus.seconds()},
-                 {"frames", 0},
-                 {"files", 0},
-                 {"bytes", 0}};
   int64_t frames = 0, files = 0, bytes = 0;
   for (const PartPlan& plan : plans) {
     frames = std::max(frames, plan.frames());
     files += plan.files();
     bytes += plan.bytes();
   }
-  report.update({{"frames", frames}, {"files", files}, {"bytes", bytes}});
-  report["free_bytes"] = free_disk_bytes(options.output);
-  report["estimated_seconds"] = estimate_encoding_seconds(part.corpus, encoder, options.encoder.threads);
-  return report;
+  return {{"part", fmt::format("{}/{}", shard.index, shard.count)},
+          {"utterances", part.corpus.size()},
+          {"audio_seconds", part.corpus.seconds()},
+          {"frames", frames},
+          {"files", files},
+          {"bytes", bytes},
+          {"free_bytes", free_disk_bytes(options.output)},
+          {"estimated_seconds", estimate_encoding_seconds(part.corpus, encoder, options.encoder.threads)}};
 }
 
 // Encodes the shard's utterances; says in the end how many were good.

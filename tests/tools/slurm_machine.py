@@ -112,7 +112,9 @@ class SlurmMachine:
 
     def kill_node(self, node):
         """As if the machine had lost its power: its daemon and all of its tasks are gone."""
-        self.daemons.pop(node).kill()
+        daemon = self.daemons.pop(node)
+        daemon.kill()
+        daemon.wait()
         for process in self.tasks_of(node):
             process_group_kill(process)
 
