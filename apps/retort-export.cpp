@@ -11,7 +11,7 @@ int main(int argc, char** argv) {
       "written.",
       "retort-export --to onnx run/student -o student-onnx");
   tool.option("MODEL", options.model, "Model folder")->required();
-  auto* output = tool.option("-o,--output", options.output, "Folder to make; with --to fairseq a file");
+  tool.option("-o,--output", options.output, "Folder to make; with --to fairseq a file");
   tool.option("--to", options.to, "Form: hf, fairseq or onnx")
       ->check(CLI::IsMember({"hf", "fairseq", "onnx"}));
   tool.option("--dtype", options.dtype, "Type of the weights: f32 or f16; of onnx also int8")
@@ -24,13 +24,14 @@ int main(int argc, char** argv) {
   tool.option("--opset", options.opset, "With onnx: operator set, 13 to 17");
   tool.option("--license", options.license, "With onnx: licence to state in the metadata");
   tool.option("--audio", options.audio, "With onnx: corpus or audio files to check with");
-  auto* verify = tool.option("--verify", options.verify,
-                             "With onnx: check this export (folder or file) again instead of making one");
-  output->excludes(verify);
+  tool.option("--verify", options.verify,
+              "With onnx: check this export (folder or file) again instead of making one");
   tool.threads(options.threads);
   tool.overwrite(options.overwrite);
   return tool.run(argc, argv, [&options] {
     if (options.output.empty() && options.verify.empty()) retort::fail_usage("-o: name the output");
+    if (!options.output.empty() && !options.verify.empty())
+      retort::fail_usage("--verify: checks an export that is there; leave out -o");
     run_export(options);
   });
 }

@@ -90,7 +90,7 @@ void write_test_data(const fs::path& folder, OnnxModel& graph, const GraphOption
   make_folder(folder);
   const auto inputs = graph_inputs(waveforms, options.lengths);
   std::vector<std::string> names = {"waveform"};
-  if (options.lengths) names.push_back("lengths");
+  if (options.lengths) names.emplace_back("lengths");
   for (std::size_t i = 0; i < names.size(); ++i)
     write_onnx_tensor(folder / fmt::format("input_{}.pb", i), to_proto(names[i], inputs.at(names[i])));
   names.clear();

@@ -138,7 +138,7 @@ void NetworkGraph::take(const Layer& layer, const Value& x, const FrameAxis& tim
 }
 
 void NetworkGraph::put_out(const std::string& name, const Value& value, onnx::TensorProto_DataType type,
-                           std::vector<Dimension> shape, const FrameAxis& time) {
+                           const std::vector<Dimension>& shape, const FrameAxis& time) {
   graph_.output(name, value, type, shape);
   if (!time.frames.none()) graph_.output(name + ".frames", time.frames, onnx::TensorProto::INT64, {"batch"});
 }

@@ -48,7 +48,7 @@ class NetworkGraph {
   Value norm_over_time(const Value& x, const std::string& name);
   Value project(const Value& x);
   Value positions(const Value& x);
-  Value positional_conv(const Value& x, const std::string& name, std::vector<float> weight);
+  Value positional_conv(const Value& x, const std::string& name, const std::vector<float>& weight);
   Value reduce_time(const Value& x);
   void run_transformer(Value x);
   Value block(int index, const Value& x);
@@ -72,7 +72,7 @@ class NetworkGraph {
   Value prediction_head(std::size_t index, const Value& x);
   Value units(const Value& x);
   void put_out(const std::string& name, const Value& value, onnx::TensorProto_DataType type,
-               std::vector<Dimension> shape, const FrameAxis& time);
+               const std::vector<Dimension>& shape, const FrameAxis& time);
 
   const ModelConfig& config_;
   const GraphOptions& options_;

@@ -59,7 +59,8 @@ Value NetworkGraph::positions(const Value& x) {
 }
 
 // As many frames as there were; an even kernel sees one more before than after.
-Value NetworkGraph::positional_conv(const Value& x, const std::string& name, std::vector<float> weight) {
+Value NetworkGraph::positional_conv(const Value& x, const std::string& name,
+                                    const std::vector<float>& weight) {
   const int64_t before = config_.pos_kernel / 2;
   const GraphLayers::Conv conv{
       name,   {config_.hidden, config_.hidden / config_.pos_groups, config_.pos_kernel},
@@ -131,7 +132,8 @@ Value NetworkGraph::split_heads(const Value& x, const std::vector<int64_t>& axes
 
 Value NetworkGraph::attention(const std::string& name, int index, const Value& x) {
   graph_.enter(name);
-  const float query_scale = 1 / std::sqrt(static_cast<float>(config_.hidden / config_.heads));
+  const int head_size = config_.hidden / config_.heads;
+  const float query_scale = 1 / std::sqrt(static_cast<float>(head_size));
   Value value;
   if (config_.has_attention_map(index)) {
     std::vector<float> weight = scaled(tensor(name + ".q_proj.weight"), query_scale);
