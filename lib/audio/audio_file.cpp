@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <mutex>
+#include <shared_mutex>
 
 #include "audio/chunks.h"
 #include "audio/piped_audio.h"
@@ -53,6 +55,8 @@ sf_count_t memory_tell(void* user) {
   return memory_file(user).position;
 }
 
+std::shared_mutex opening_files;
+
 }  // namespace
 
 struct AudioFile::Handle {
@@ -61,6 +65,12 @@ struct AudioFile::Handle {
   SF_INFO info{};
   int64_t position = 0;
 
+  void open_file(const std::filesystem::path& path) { file = sf_open(path.c_str(), SFM_READ, &info); }
+  void open_memory() {
+    memory.position = 0;
+    SF_VIRTUAL_IO calls{memory_size, memory_seek, memory_read, nullptr, memory_tell};
+    file = sf_open_virtual(&calls, SFM_READ, &info, &memory);
+  }
   int container() const { return info.format & SF_FORMAT_TYPEMASK; }
 };
 
@@ -73,7 +83,7 @@ AudioFile::AudioFile(const std::filesystem::path& path) : path_(path), handle_(s
   // libsndfile takes a headerless file for raw telephone audio if its name ends in .au or .snd.
   const bool guessed = handle_->file != nullptr && handle_->container() == SF_FORMAT_RAW;
   if (handle_->file == nullptr || guessed || rate() < 1 || channels() < 1) {
-    const std::string why = handle_->file == nullptr ? sf_strerror(nullptr) : "no header of a known format";
+    const std::string why = handle_->file == nullptr ? why_not_opened() : "no header of a known format";
     sf_close(handle_->file);
     refuse("not-audio", "{}: not an audio file that can be read ({})", path.string(), why);
   }
@@ -90,14 +100,26 @@ void AudioFile::open_file() {
   if (std::filesystem::is_directory(path_, error))
     refuse("not-audio", "{}: a folder, not an audio file", path_.string());
   if (std::filesystem::is_empty(path_, error)) refuse("empty", "{}: the file is empty", path_.string());
-  handle_->file = sf_open(path_.c_str(), SFM_READ, &handle_->info);
+  const std::shared_lock opening(opening_files);
+  handle_->open_file(path_);
 }
 
 void AudioFile::open_pipe() {
   handle_->memory.bytes = piped_audio(path_);
   if (handle_->memory.bytes->empty()) refuse("empty", "{}: holds nothing", path_.string());
-  SF_VIRTUAL_IO calls{memory_size, memory_seek, memory_read, nullptr, memory_tell};
-  handle_->file = sf_open_virtual(&calls, SFM_READ, &handle_->info, &handle_->memory);
+  const std::shared_lock opening(opening_files);
+  handle_->open_memory();
+}
+
+// libsndfile keeps the reason in a variable that all threads write to, so it is asked while nobody else opens
+// a file.
+std::string AudioFile::why_not_opened() {
+  const std::unique_lock alone(opening_files);
+  if (handle_->memory.bytes)
+    handle_->open_memory();
+  else
+    handle_->open_file(path_);
+  return sf_strerror(nullptr);
 }
 
 AudioFile::~AudioFile() {

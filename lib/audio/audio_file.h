@@ -32,6 +32,7 @@ class AudioFile {
  private:
   void open_file();
   void open_pipe();
+  std::string why_not_opened();
   void seek(int64_t start);
   void refuse_not_finite(std::span<const float> block, int64_t first) const;
 

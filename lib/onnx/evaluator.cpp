@@ -179,7 +179,9 @@ void OnnxModel::check_input(const OnnxPort& port, const OnnxTensor& tensor) cons
 
 OnnxModel::Tensors OnnxModel::given(const Tensors& inputs) const {
   Tensors values = defaults_;
-  for (const auto& [name, tensor] : inputs) {
+  for (const auto& entry : inputs) {
+    const std::string& name = entry.first;  // clang-14 cannot capture structured bindings
+    const OnnxTensor& tensor = entry.second;
     const auto port =
         std::find_if(inputs_.begin(), inputs_.end(), [&](const OnnxPort& one) { return one.name == name; });
     if (port == inputs_.end()) fail("{}: it has no input {}", where_, one_line(name));
