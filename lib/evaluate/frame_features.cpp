@@ -55,7 +55,7 @@ FrameFeatures take_features(const std::vector<Utterance>& utterances, FrameEncod
   BadItems bad("evaluate", max_bad);
   const Corpus corpus(utterances);
   for_each_encoded(
-      corpus, {0, corpus.size()}, encoder, threads, "encode", bad, [&](EncodedUtterance encoded) {
+      corpus, {0, corpus.size()}, encoder, threads, "encode", bad, [&](const EncodedUtterance& encoded) {
         FrameItem item = one_after_another(encoded.outputs, outputs, features.hop);
         if (item.frames == 0) {
           bad.add(encoded.utterance->id, "too-short", "too short for a frame of this model");
