@@ -1,7 +1,6 @@
 #include "base/atomic_folder.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -28,12 +27,7 @@ int lock_folder(const std::filesystem::path& temporary, const std::string& outpu
     const int fd = ::open(temporary.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT) continue;
     if (fd < 0) fail("{}: the folder cannot be made ({})", output, std::strerror(errno));
-    if (::flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-      ::close(fd);
-      fail("{}: another process is writing it; wait for it or stop it", output);
-    }
-    if (is_open_file(temporary, fd)) return fd;
-    ::close(fd);
+    if (lock_temporary(fd, temporary, output)) return fd;
   }
 }
 

@@ -17,6 +17,16 @@ std::vector<std::string> fields_of(std::string_view line) {
   return fields;
 }
 
+std::vector<std::string> parts_of(std::string_view list) {
+  std::vector<std::string> parts;
+  for (std::size_t begin = 0; begin <= list.size();) {
+    const std::size_t comma = std::min(list.find(',', begin), list.size());
+    parts.emplace_back(list.substr(begin, comma - begin));
+    begin = comma + 1;
+  }
+  return parts;
+}
+
 std::optional<int64_t> samples_of(const std::string& seconds, int rate) {
   constexpr double longest_seconds = 1e6;
   double value = 0;

@@ -1,7 +1,6 @@
 #include "base/files.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -30,18 +29,12 @@ void sync_folder(const std::filesystem::path& folder) {
   ::close(fd);
 }
 
-// Opens a file for writing and locks it. Another writer may have renamed or removed the file between the two
-// calls; what is locked then is its finished output, which must not be touched, so the name is opened anew.
+// Opens a file for writing and locks it.
 int open_locked(const std::filesystem::path& temporary, const std::string& output) {
   for (;;) {
     const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0) fail("{}: cannot be written ({})", output, std::strerror(errno));
-    if (::flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-      ::close(fd);
-      fail("{}: another process is writing it; wait for it or stop it", output);
-    }
-    if (is_open_file(temporary, fd)) return fd;
-    ::close(fd);
+    if (lock_temporary(fd, temporary, output)) return fd;
   }
 }
 

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/fields.h"
 
 namespace retort {
 namespace {
@@ -55,13 +56,9 @@ void add_ids(std::string_view piece, const std::string& list, std::set<int>& ids
 
 // "1,5,9-13:2%4" as sbatch --array takes it; what follows % is how many may run at a time.
 std::set<int> array_ids(const std::string& list) {
-  const std::string_view all = std::string_view(list).substr(0, list.find('%'));
   std::set<int> ids;
-  for (std::size_t begin = 0; begin <= all.size();) {
-    const std::size_t comma = std::min(all.find(',', begin), all.size());
-    add_ids(all.substr(begin, comma - begin), list, ids);
-    begin = comma + 1;
-  }
+  for (const std::string& part : parts_of(std::string_view(list).substr(0, list.find('%'))))
+    add_ids(part, list, ids);
   return ids;
 }
 

@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "base/error.h"
+#include "base/fields.h"
 
 namespace retort {
 namespace {
@@ -100,15 +101,12 @@ Layer parse_layer(const std::string& text, const ModelConfig& config) {
 std::vector<Layer> parse_layers(const std::string& text, const ModelConfig& config) {
   if (text == "all") return all_layers(config);
   std::vector<Layer> layers;
-  size_t begin = 0;
-  while (begin <= text.size()) {
-    const size_t end = std::min(text.find(',', begin), text.size());
-    const Layer layer = parse_layer(text.substr(begin, end - begin), config);
+  for (const std::string& part : parts_of(text)) {
+    const Layer layer = parse_layer(part, config);
     if (std::find(layers.begin(), layers.end(), layer) != layers.end()) {
       fail_usage("layers {}: {} is asked for twice", text, layer.name());
     }
     layers.push_back(layer);
-    begin = end + 1;
   }
   return layers;
 }
