@@ -1,19 +1,17 @@
 #include "export/export.h"
 
-#include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <limits>
-#include <numbers>
 #include <set>
 
-#include "audio/waveform.h"
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "encoder/frame_encoder.h"
+#include "export/check_audio.h"
 #include "export/hf_export.h"
 #include "export/onnx_export.h"
+#include "export/output_difference.h"
 #include "model/checkpoint.h"
 #include "model/fairseq_writer.h"
 #include "model/model_folder.h"
@@ -28,6 +26,7 @@ namespace {
 // the same bytes; rounding weights to 11 significant bits moves features by about a thousandth.
 constexpr double f32_tolerance = 1e-6;
 constexpr double f16_tolerance = 2e-2;
+constexpr double longest_checked = 2.5;  // seconds
 
 // Takes off the heads that training added, but for those that predict a teacher's layers where they are to
 // stay.
@@ -59,45 +58,23 @@ ModelWeights exported_weights(const ExportOptions& options) {
   return model;
 }
 
-// Two seconds of a rising tone with a little noise, the same on every machine.
-std::vector<float> synthetic_waveform() {
-  std::vector<float> samples(2 * model_rate);
-  uint32_t noise = 1;
-  for (size_t i = 0; i < samples.size(); ++i) {
-    const double seconds = static_cast<double>(i) / model_rate;
-    noise = noise * 1664525u + 1013904223u;
-    const double hiss = static_cast<double>(noise >> 8) / (1 << 24) - 0.5;
-    const double phase = 2 * std::numbers::pi * (100 + 400 * seconds) * seconds;
-    samples[i] = static_cast<float>(0.3 * std::sin(phase) + 0.02 * hiss);
-  }
-  return samples;
-}
-
 // Of a waveform that is taken as it is, since the two forms may normalise differently.
-Matrix final_features(const std::string& model, int threads) {
+Matrix final_features(const std::string& model, const std::vector<float>& waveform, int threads) {
   EncoderOptions options;
   options.model = model;
   options.layers = "final";
   options.wave_norm = "none";
   options.force = true;
   options.threads = threads;
-  return make_frame_encoder(options)->encode({synthetic_waveform()}).front().front();
-}
-
-// Largest distance between two feature matrices, over the RMS of the second.
-double relative_distance(const Matrix& ours, const Matrix& theirs) {
-  double square = 0, largest = 0;
-  for (size_t i = 0; i < theirs.values().size(); ++i) {
-    const double distance = std::abs(static_cast<double>(ours.values()[i]) - theirs.values()[i]);
-    largest = std::isnan(distance) ? std::numeric_limits<double>::infinity() : std::max(largest, distance);
-    square += static_cast<double>(theirs.values()[i]) * theirs.values()[i];
-  }
-  return largest / std::sqrt(square / static_cast<double>(theirs.values().size()));
+  return make_frame_encoder(options)->encode({waveform}).front().front();
 }
 
 void verify_features(const ExportOptions& options, const std::filesystem::path& written) {
-  const double distance = relative_distance(final_features(written.string(), options.threads),
-                                            final_features(options.model, options.threads));
+  const std::vector<float> waveform = check_audio({}, 0).up_to(longest_checked).back();
+  OutputDifference difference;
+  difference.add(final_features(written.string(), waveform, options.threads),
+                 final_features(options.model, waveform, options.threads));
+  const double distance = difference.relative();
   const double tolerance = options.dtype == "f32" ? f32_tolerance : f16_tolerance;
   if (!(distance <= tolerance)) {
     fail(

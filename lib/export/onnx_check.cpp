@@ -32,19 +32,6 @@ Promise promise_of(GraphPrecision precision) {
   return {};
 }
 
-double cosine_of(const float* a, const float* b, int64_t count) {
-  double product = 0, square_a = 0, square_b = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    const auto x = static_cast<double>(a[i]);
-    const auto y = static_cast<double>(b[i]);
-    product += x * y;
-    square_a += x * x;
-    square_b += y * y;
-  }
-  if (square_a == 0 || square_b == 0) return square_a == square_b ? 1 : 0;
-  return product / std::sqrt(square_a * square_b);
-}
-
 // Row `row` of an output (batch, frames, values), without its padding.
 Matrix frames_of(const OnnxTensor& output, std::size_t row, int64_t frames) {
   Matrix matrix(frames, output.shape.at(2));
@@ -117,7 +104,7 @@ class Comparison {
   Json finish(const std::string& where) const {
     Json found = Json::object();
     for (std::size_t i = 0; i < names_.size(); ++i) {
-      const std::string shortcoming = differences_[i].shortcoming(options_.precision);
+      const std::string shortcoming = shortcoming_of(differences_[i], options_.precision);
       if (!shortcoming.empty())
         fail("{}: output {} does not compute what the model does: {}", where, names_[i], shortcoming);
       found[names_[i]] = differences_[i].to_json();
@@ -149,57 +136,17 @@ class Comparison {
 
 }  // namespace
 
-void OutputDifference::add(const Matrix& graph, const Matrix& model) {
-  for (int64_t r = 0; r < model.rows(); ++r) {
-    const float* ours = graph.row(r).data();
-    const float* theirs = model.row(r).data();
-    for (int64_t c = 0; c < model.columns(); ++c) {
-      const double distance = std::abs(static_cast<double>(ours[c]) - static_cast<double>(theirs[c]));
-      largest_ =
-          std::isnan(distance) ? std::numeric_limits<double>::infinity() : std::max(largest_, distance);
-      squares_ += static_cast<double>(theirs[c]) * static_cast<double>(theirs[c]);
-    }
-    cosines_ += cosine_of(ours, theirs, model.columns());
-  }
-  frames_ += model.rows();
-  values_ += model.rows() * model.columns();
-}
-
-void OutputDifference::add(const std::vector<int64_t>& graph, const std::vector<int32_t>& model) {
-  for (std::size_t i = 0; i < model.size(); ++i)
-    if (graph[i] == model[i]) ++equal_;
-  units_ += static_cast<int64_t>(model.size());
-}
-
-double OutputDifference::relative() const {
-  return values_ == 0 ? 0 : largest_ / std::sqrt(squares_ / static_cast<double>(values_));
-}
-
-double OutputDifference::cosine() const {
-  return frames_ == 0 ? 1 : cosines_ / static_cast<double>(frames_);
-}
-
-double OutputDifference::equal_units() const {
-  return units_ == 0 ? 1 : static_cast<double>(equal_) / static_cast<double>(units_);
-}
-
-Json OutputDifference::to_json() const {
-  if (units_ > 0) return {{"equal_units", equal_units()}, {"frames", units_}};
-  return {{"relative", relative()}, {"cosine", cosine()}, {"frames", frames_}};
-}
-
-// A NaN is near to nothing.
-std::string OutputDifference::shortcoming(GraphPrecision precision) const {
+std::string shortcoming_of(const OutputDifference& difference, GraphPrecision precision) {
   const Promise promise = promise_of(precision);
-  if (!(relative() <= promise.relative))
-    return fmt::format("values are {:.2g} of their RMS away, at most {:.2g} is allowed", relative(),
-                       promise.relative);
-  if (!(cosine() >= promise.cosine))
-    return fmt::format("the cosine of frames is {:.5f} on average, at least {} is promised of {}", cosine(),
-                       promise.cosine, to_string(precision));
-  if (!(equal_units() >= promise.equal_units))
+  if (!(difference.relative() <= promise.relative))
+    return fmt::format("values are {:.2g} of their RMS away, at most {:.2g} is allowed",
+                       difference.relative(), promise.relative);
+  if (!(difference.cosine() >= promise.cosine))
+    return fmt::format("the cosine of frames is {:.5f} on average, at least {} is promised of {}",
+                       difference.cosine(), promise.cosine, to_string(precision));
+  if (!(difference.equal_units() >= promise.equal_units))
     return fmt::format("{:.2f} % of the units are equal, at least {} % are promised of {}",
-                       100 * equal_units(), 100 * promise.equal_units, to_string(precision));
+                       100 * difference.equal_units(), 100 * promise.equal_units, to_string(precision));
   return "";
 }
 
