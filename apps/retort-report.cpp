@@ -15,7 +15,8 @@ int main(int argc, char** argv) {
   tool.option("-o,--output", options.output,
               "Page to write, - for standard output; without it tables are printed");
   tool.option("--reference", options.references,
-              "A log.jsonl kept as a reference curve, drawn thin; may be repeated")
+              "A log.jsonl kept as a reference curve, drawn thin; several with commas are drawn as a band; "
+              "may be repeated")
       ->expected(1)
       ->take_all();
   tool.flag("--json", options.json, "Print the tables as one JSON object");

@@ -48,17 +48,36 @@ void draw_grid(const Plane& plane, Svg svg) {
   fmt::format_to(svg, R"(<path class="axis" d="M{:.1f} {:.1f}H{:.1f}"/>)", left, bottom, plane.right);
 }
 
-void draw_line(const ChartLine& line, const Plane& plane, Svg svg) {
+std::vector<Pixel> pixels_of(const Curve& curve, const Plane& plane) {
   std::vector<Pixel> pixels;
-  for (const Point& point : line.curve->points) pixels.push_back(plane.place(point));
-  pixels = thin_to_columns(pixels);
-  if (pixels.size() == 1) pixels.push_back(pixels.front());  // drawn as a dot by its round ends
-  fmt::format_to(svg, R"(<path class="line {}" d=")", line.classes);
+  for (const Point& point : curve.points) pixels.push_back(plane.place(point));
+  return thin_to_columns(pixels);
+}
+
+void draw_vertices(const std::vector<Pixel>& pixels, Svg svg) {
   char command = 'M';
   for (const Pixel& pixel : pixels) {
     fmt::format_to(svg, "{}{:.1f} {:.1f}", command, pixel.x, pixel.y);
     command = 'L';
   }
+}
+
+// From the lowest to the highest, along the one and back along the other.
+void draw_band(const ChartLine& line, const Plane& plane, Svg svg) {
+  if (line.low == nullptr || line.high == nullptr) return;
+  std::vector<Pixel> outline = pixels_of(*line.high, plane);
+  const std::vector<Pixel> low = pixels_of(*line.low, plane);
+  outline.insert(outline.end(), low.rbegin(), low.rend());
+  fmt::format_to(svg, R"(<path class="band {}" d=")", line.classes);
+  draw_vertices(outline, svg);
+  fmt::format_to(svg, R"(Z"><title>{}, lowest to highest</title></path>)", escape_html(line.name));
+}
+
+void draw_line(const ChartLine& line, const Plane& plane, Svg svg) {
+  std::vector<Pixel> pixels = pixels_of(*line.curve, plane);
+  if (pixels.size() == 1) pixels.push_back(pixels.front());  // drawn as a dot by its round ends
+  fmt::format_to(svg, R"(<path class="line {}" d=")", line.classes);
+  draw_vertices(pixels, svg);
   fmt::format_to(svg, R"("><title>{}</title></path>)", escape_html(line.name));
 }
 
@@ -160,6 +179,7 @@ std::string line_chart(const std::vector<ChartLine>& lines, const Axis& steps, c
   std::string text = begin_svg(height);
   const Svg svg = std::back_inserter(text);
   draw_grid(plane, svg);
+  for (const ChartLine& line : lines) draw_band(line, plane, svg);
   for (const ChartLine& line : lines) draw_line(line, plane, svg);
   draw_labels(lines, plane, svg);
   for (const ChartLine& line : lines) draw_hover_titles(line, plane, svg);

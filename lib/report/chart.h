@@ -26,6 +26,8 @@ struct ChartLine {
   std::string classes;  // of the style sheet
   std::string label;    // stands at its end; may be empty
   const Curve* curve = nullptr;
+  const Curve* low = nullptr;  // with high: the edges of a band behind it
+  const Curve* high = nullptr;
 };
 
 // Lines over steps, with hover titles at some of their points.

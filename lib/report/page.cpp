@@ -41,7 +41,7 @@ svg { display: block; width: 100%; } svg text { font: 11px system-ui, sans-serif
 svg .value { fill: var(--text); }
 .grid { stroke: var(--rule); fill: none; } .axis { stroke: var(--soft); }
 .line { fill: none; stroke: var(--line); stroke-width: 1.8; stroke-linejoin: round; stroke-linecap: round; }
-.spot { fill: transparent; } .spot:hover { fill: var(--line); } .bar, .dot { fill: var(--c0); }
+.band { fill: var(--line); stroke: none; opacity: .22; } .spot { fill: transparent; } .spot:hover { fill: var(--line); } .bar, .dot { fill: var(--c0); }
 .c0 { --line: var(--c0); } .c1 { --line: var(--c1); } .c2 { --line: var(--c2); } .c3 { --line: var(--c3); }
 .c4 { --line: var(--c4); } .c5 { --line: var(--c5); } .dashed { stroke-dasharray: 6 4; }
 .reference { --line: var(--soft); stroke-width: 1; }
@@ -118,8 +118,11 @@ class CurveSection {
     int64_t last_step = 0;
     for (const PanelCurve& drawn : panel.curves) {
       const Run& run = runs_[drawn.run];
-      lines.push_back({run.title(), classes_[drawn.run], run.is_reference() ? run.name : "", drawn.curve});
-      for (const Point& point : drawn.curve->points) values.push_back(point.value);
+      lines.push_back({run.title(), classes_[drawn.run], run.is_reference() ? run.name : "", drawn.curve,
+                       drawn.low, drawn.high});
+      for (const Curve* curve : {drawn.curve, drawn.low, drawn.high})
+        if (curve != nullptr)
+          for (const Point& point : curve->points) values.push_back(point.value);
       last_step = std::max(last_step, drawn.curve->points.back().step);
     }
     const Axis steps = Axis::linear(0, static_cast<double>(last_step), false);

@@ -63,6 +63,12 @@ Panel& panel_of(PanelGroup& group, const std::string& key) {
   return group.panels.back();
 }
 
+const Curve* curve_of(const TrainingLog& log, const std::string& key) {
+  const auto found = std::find_if(log.curves.begin(), log.curves.end(),
+                                  [&key](const Curve& curve) { return curve.key == key; });
+  return found == log.curves.end() ? nullptr : &*found;
+}
+
 }  // namespace
 
 std::vector<PanelGroup> arrange_panels(const std::vector<Run>& runs) {
@@ -70,7 +76,8 @@ std::vector<PanelGroup> arrange_panels(const std::vector<Run>& runs) {
   for (const GroupRule& rule : group_rules()) groups.push_back({rule.title, rule.folded, {}});
   for (std::size_t i = 0; i < runs.size(); ++i)
     for (const Curve& curve : runs[i].log.curves)
-      panel_of(groups[group_of(curve.key)], curve.key).curves.push_back({i, &curve});
+      panel_of(groups[group_of(curve.key)], curve.key)
+          .curves.push_back({i, &curve, curve_of(runs[i].low, curve.key), curve_of(runs[i].high, curve.key)});
   groups.erase(std::remove_if(groups.begin(), groups.end(),
                               [](const PanelGroup& group) { return group.panels.empty(); }),
                groups.end());

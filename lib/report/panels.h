@@ -11,6 +11,8 @@ namespace retort {
 struct PanelCurve {
   std::size_t run = 0;  // index into the runs
   const Curve* curve = nullptr;
+  const Curve* low = nullptr;  // of a reference of several logs, with the same steps
+  const Curve* high = nullptr;
 };
 
 struct Panel {

@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 
+#include "base/fields.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "report/text.h"
@@ -110,9 +111,13 @@ Run read_run(const fs::path& folder, const std::string& name) {
   const fs::path log = folder / log_name;
   if (!fs::exists(log))
     fail("{}: is not there yet; wait for the first report or leave this run out", log.string());
-  return {name, read_training_log(log), read_json(folder / "config.json"),
+  return {name,
+          read_training_log(log),
+          read_json(folder / "config.json"),
           fs::exists(folder / "student" / "config.json"),
-          text_at(json_of(folder / "student" / "retort.json"), "hash")};
+          text_at(json_of(folder / "student" / "retort.json"), "hash"),
+          {},
+          {}};
 }
 
 // A log that is still called log.jsonl goes by its folder.
@@ -120,12 +125,31 @@ fs::path reference_name(const fs::path& log) {
   return log.filename() == log_name ? log.parent_path() : log.parent_path() / log.stem();
 }
 
+// Named by the first of its logs, and how many more there are.
+Run reference_of(const std::vector<std::string>& logs, const std::string& name) {
+  if (logs.size() == 1) return {name, read_training_log(logs.front()), nullptr, false, "", {}, {}};
+  std::vector<TrainingLog> read;
+  for (const std::string& log : logs) read.push_back(read_training_log(log));
+  LogBand band = band_of(read);
+  return {fmt::format("{} +{}", name, logs.size() - 1),
+          std::move(band.mean),
+          nullptr,
+          false,
+          "",
+          std::move(band.low),
+          std::move(band.high)};
+}
+
 void add_references(const std::vector<std::string>& references, std::vector<Run>& runs) {
+  std::vector<std::vector<std::string>> logs;
   std::vector<fs::path> paths;
-  for (const std::string& reference : references) paths.push_back(reference_name(plain_path(reference)));
+  for (const std::string& reference : references) {
+    // A file whose name has a comma is meant as it stands.
+    logs.push_back(fs::exists(reference) ? std::vector{reference} : parts_of(reference));
+    paths.push_back(reference_name(plain_path(logs.back().front())));
+  }
   const std::vector<std::string> names = distinct_names(paths);
-  for (std::size_t i = 0; i < references.size(); ++i)
-    runs.push_back({names[i], read_training_log(references[i]), nullptr, false, ""});
+  for (std::size_t i = 0; i < logs.size(); ++i) runs.push_back(reference_of(logs[i], names[i]));
 }
 
 // An object in a list is named by its texts and whole numbers, which say what was set (layer, threads,
@@ -186,19 +210,9 @@ std::string layer_of(const Json& result) {
   return "";
 }
 
-std::vector<std::string> split_names(const std::string& list) {
-  std::vector<std::string> names;
-  for (std::size_t begin = 0; begin < list.size();) {
-    const std::size_t end = std::min(list.find(',', begin), list.size());
-    names.push_back(list.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return names;
-}
-
 // Means of "layer_weights", a list per seed. None where they are no numbers, or not one per layer.
 std::vector<std::pair<std::string, double>> layer_weights_of(const Json& result) {
-  const std::vector<std::string> layers = split_names(layer_of(result));
+  const std::vector<std::string> layers = parts_of(layer_of(result));
   std::vector<std::pair<std::string, double>> weights;
   if (!result.contains("layer_weights")) return {};
   for (const std::string& layer : layers) weights.emplace_back(layer, 0);

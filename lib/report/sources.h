@@ -12,13 +12,14 @@
 
 namespace retort {
 
-// A run folder of retort-distill, or a log that was kept as a reference curve.
+// A run folder of retort-distill, or a log, or several of the same training, kept as a reference curve.
 struct Run {
   std::string name;
-  TrainingLog log;
+  TrainingLog log;        // of several logs their mean
   Json config;            // config.json; null for a reference
   bool finished = false;  // its student is there
   std::string student;    // content hash of its student, "" before it is there
+  TrainingLog low, high;  // of a reference of several logs the lowest and highest values; else empty
 
   bool is_reference() const { return config.is_null(); }
   // The name that tells it from a run of the same name.
@@ -49,7 +50,7 @@ struct Sources {
 // `inputs`: run folders, results, and folders in which both are searched for, in the order given and sorted
 // within a folder. What is named twice is taken once. An Error names an input that is none of these, or
 // has nothing to show; runs without a report are passed over only where a folder was searched.
-// `references`: logs by themselves.
+// `references`: logs by themselves; several with commas are one reference with a band.
 Sources read_sources(const std::vector<std::string>& inputs, const std::vector<std::string>& references);
 
 // The shortest trailing parts of the paths that are distinct: exp/a/run and exp/b/run are a/run and b/run.

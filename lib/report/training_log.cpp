@@ -1,5 +1,7 @@
 #include "report/training_log.h"
 
+#include <algorithm>
+#include <map>
 #include <string_view>
 #include <unordered_map>
 
@@ -36,6 +38,25 @@ class LogBuilder {
   std::unordered_map<std::string, std::size_t> index_;  // of a curve, by its key
 };
 
+// One quantity in every log that has it, by step.
+std::map<int64_t, std::vector<double>> values_of(const std::vector<TrainingLog>& logs,
+                                                 const std::string& key) {
+  std::map<int64_t, std::vector<double>> values;
+  for (const TrainingLog& log : logs) {
+    std::map<int64_t, double> last;
+    for (const Curve& curve : log.curves)
+      if (curve.key == key)
+        for (const Point& point : curve.points) last[point.step] = point.value;
+    for (const auto& [step, value] : last) values[step].push_back(value);
+  }
+  return values;
+}
+
+void add_point(TrainingLog& log, int64_t step, double value) {
+  log.curves.back().points.push_back({step, value});
+  log.last_step = std::max(log.last_step, step);
+}
+
 }  // namespace
 
 TrainingLog read_training_log(const std::filesystem::path& path) {
@@ -56,6 +77,27 @@ TrainingLog read_training_log(const std::filesystem::path& path) {
   if (log.curves.empty())
     fail("{}: holds no report yet; wait for the first one or leave this run out", path.string());
   return log;
+}
+
+LogBand band_of(const std::vector<TrainingLog>& logs) {
+  LogBand band;
+  for (const Curve& curve : logs.front().curves) {
+    std::map<int64_t, std::vector<double>> values = values_of(logs, curve.key);
+    std::erase_if(values, [&logs](const auto& at) { return at.second.size() < logs.size(); });
+    if (values.empty()) continue;
+    for (TrainingLog* log : {&band.low, &band.mean, &band.high}) log->curves.push_back({curve.key, {}});
+    for (const auto& [step, numbers] : values) {
+      const auto [low, high] = std::minmax_element(numbers.begin(), numbers.end());
+      add_point(band.low, step, *low);
+      add_point(band.high, step, *high);
+      double sum = 0;
+      for (const double number : numbers) sum += number;
+      add_point(band.mean, step, sum / static_cast<double>(numbers.size()));
+    }
+  }
+  if (band.mean.curves.empty())
+    fail("the {} logs report no quantity at the same step; give those of one training only", logs.size());
+  return band;
 }
 
 }  // namespace retort

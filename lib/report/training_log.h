@@ -30,4 +30,13 @@ struct TrainingLog {
 // and line of any other line that cannot be read; a log without a report is an Error as well.
 TrainingLog read_training_log(const std::filesystem::path& path);
 
+// What logs of the same training, seeds of it say, have in common.
+struct LogBand {
+  TrainingLog low, mean, high;  // the same curves with the same steps, lowest to highest
+};
+
+// Of the quantities that all logs report, at the steps at which all do; a step reported twice counts as it
+// was the last time. An Error where no quantity is left.
+LogBand band_of(const std::vector<TrainingLog>& logs);
+
 }  // namespace retort

@@ -99,6 +99,21 @@ TEST_CASE("labels of lines that end together stand below each other") {
   CHECK(heights[1] - heights[0] >= 10);
 }
 
+TEST_CASE("a band goes along its highest values and back along its lowest") {
+  const Curve low{"loss", {{0, 1.0}, {10, 0.0}}}, mean{"loss", {{0, 2.0}, {10, 1.0}}},
+      high{"loss", {{0, 3.0}, {10, 2.0}}};
+  const Axis steps = Axis::linear(0, 10, false), values = Axis::linear(0, 3, true);
+  const std::string svg = line_chart({{"seeds", "reference", "", &mean, &low, &high}}, steps, values);
+  const std::size_t band = svg.find("<path class=\"band reference\" d=\"M");
+  REQUIRE(band != std::string::npos);
+  CHECK(band < svg.find("<path class=\"line"));
+  const std::string drawn = svg.substr(band, svg.find("\"><title>", band) - band);
+  CHECK(occurrences(drawn, "L") == 3);
+  CHECK(drawn.back() == 'Z');
+  const std::string alone = line_chart({{"one", "reference", "", &mean}}, steps, values);
+  CHECK(occurrences(alone, "class=\"band") == 0);
+}
+
 TEST_CASE("bars are as long as their values, to both sides of zero") {
   const std::string svg = bar_chart({{"half", 0.5}, {"whole", 1.0}, {"below", -1.0}});
   std::vector<double> begins;

@@ -128,6 +128,22 @@ TEST_CASE("references are runs that come last, without a configuration") {
   CHECK(sources.runs[2].title() == "exp/student (reference)");
 }
 
+TEST_CASE("a reference of several logs is a band with their mean") {
+  const Work work;
+  work.write("curves/a-0.jsonl", "{\"step\":9,\"lr\":2}\n");
+  work.write("curves/a-1.jsonl", "{\"step\":9,\"lr\":4}\n");
+  work.write("curves/odd,name.jsonl", "{\"step\":9,\"lr\":4}\n");
+  const Sources sources =
+      read_sources({}, {work.path("curves/a-0.jsonl") + "," + work.path("curves/a-1.jsonl"),
+                        work.path("curves/odd,name.jsonl")});
+  REQUIRE(sources.runs.size() == 2);
+  CHECK(sources.runs[0].title() == "a-0 +1 (reference)");
+  CHECK(sources.runs[0].log.curves.at(0).points.at(0).value == 3);
+  CHECK(sources.runs[0].low.curves.at(0).points.at(0).value == 2);
+  CHECK(sources.runs[0].high.curves.at(0).points.at(0).value == 4);
+  CHECK(sources.runs[1].low.curves.empty());
+}
+
 TEST_CASE("what is nothing to report is named") {
   const Work work;
   work.write("empty/config.json", R"({"format":"retort-run-1"})");

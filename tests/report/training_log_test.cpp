@@ -28,6 +28,28 @@ const Curve& curve(const TrainingLog& log, const std::string& key) {
 
 }  // namespace
 
+TEST_CASE("a band holds what all logs report, from the lowest to the highest") {
+  const LogFile file;
+  const TrainingLog one =
+      file.read("{\"step\":1,\"a\":1,\"b\":9}\n{\"step\":2,\"a\":4}\n{\"step\":3,\"a\":5}\n");
+  const TrainingLog two =
+      file.read("{\"step\":1,\"a\":8}\n{\"step\":1,\"a\":2}\n{\"step\":3,\"a\":-1,\"c\":1}\n");
+  const LogBand band = band_of({one, two});
+  REQUIRE(band.mean.curves.size() == 1);
+  const auto values = [](const TrainingLog& log) {
+    std::vector<std::pair<int64_t, double>> points;
+    for (const Point& point : curve(log, "a").points) points.emplace_back(point.step, point.value);
+    return points;
+  };
+  using Points = std::vector<std::pair<int64_t, double>>;
+  CHECK(values(band.low) == Points{{1, 1}, {3, -1}});
+  CHECK(values(band.mean) == Points{{1, 1.5}, {3, 2}});
+  CHECK(values(band.high) == Points{{1, 2}, {3, 5}});
+  CHECK(band.mean.last_step == 3);
+  const TrainingLog apart = file.read("{\"step\":7,\"a\":1}\n");
+  CHECK_THROWS_WITH(band_of({one, apart}), Catch::Contains("the 2 logs report no quantity at the same step"));
+}
+
 TEST_CASE("every number of a log is a curve, wherever a line has it") {
   const LogFile file;
   const TrainingLog log = file.read(
