@@ -1,6 +1,7 @@
 """Lists the utterances of published data sets by their known layouts, as a Kaldi data directory and lines of metadata.
 
-Every line of metadata has id and split (train, dev, test), besides what the corpus tells: speaker, keyword, slots, emotion.
+Every line of metadata has an id, mostly a split (train, dev, test), and what else the corpus tells: speaker, keyword, slots,
+emotion.
 """
 
 import argparse
@@ -78,6 +79,13 @@ def voxceleb1_asv(root):
         yield path, {"id": voxceleb_name(name), "speaker": speaker, "split": split}, (0, -1)
 
 
+def voxceleb1_trials(root):
+    """Pairs of veri_test.txt, with the ids of the corpus."""
+    for line in lines_of(root / "veri_test.txt"):
+        same, one, other = line.split()
+        yield f"{same} {voxceleb_name(one)} {voxceleb_name(other)}"
+
+
 def iemocap(root):
     """IEMOCAP: four emotions, happy and excited as one; sessions are the folds."""
     for session in range(1, 6):
@@ -92,15 +100,97 @@ def iemocap(root):
                              "speaker": f"Ses{session:02d}{name.rsplit('_', 1)[1][0]}"}, (0, -1)
 
 
+def slot_tokens(words, slots):
+    """Words with B-slot before and E-slot behind each run of a slot; punctuation by itself is left out."""
+    tokens = []
+    for i, (word, slot) in enumerate(zip(words, slots)):
+        if slot != "O" and (i == 0 or slots[i - 1] != slot):
+            tokens.append(f"B-{slot}")
+        if word not in "?!.,;-":
+            tokens.append("AND" if word == "&" else word)
+        if slot != "O" and (i + 1 == len(slots) or slots[i + 1] != slot):
+            tokens.append(f"E-{slot}")
+    return " ".join(tokens)
+
+
+def snips(root):
+    """Audio SNIPS as s3prl's preprocessing leaves it: all.iob.snips.txt and wav files in train, valid and test."""
+    for line in sorted(lines_of(root / "all.iob.snips.txt")):
+        sentence, tab, slots = line.partition("\t")
+        if not tab:
+            continue
+        name, *words = sentence.split()
+        # BOS and EOS stand around the words; the intent stands behind their slots.
+        words, slots = words[1:-1], slots.split()[1:-1]
+        if len(words) != len(slots):
+            fail(f"{root / 'all.iob.snips.txt'}: {name} has {len(words)} words and {len(slots)} slots")
+        speaker, folder = name.split("-")[0], name.split("-")[2]
+        path = root / folder / f"{name}.wav"
+        if path.is_file():
+            yield path, {"id": name, "speaker": speaker, "text": slot_tokens(words, slots),
+                         "split": "dev" if folder == "valid" else folder}, (0, -1)
+
+
+def librimix(root):
+    """Libri2Mix as s3prl's diarization reads it: Kaldi directories train, dev and test."""
+    for split in ("train", "dev", "test"):
+        for line in lines_of(root / split / "wav.scp"):
+            name, path = line.split(maxsplit=1)
+            yield Path(path), {"id": name, "split": split}, (0, -1)
+
+
+def librimix_turns(root):
+    """RTTM of the segments, each of the speaker of its utterance."""
+    for split in ("train", "dev", "test"):
+        speakers = dict(line.split() for line in lines_of(root / split / "utt2spk"))
+        for line in lines_of(root / split / "segments"):
+            utterance, recording, start, end = line.split()
+            if utterance not in speakers:
+                fail(f"{root / split}: {utterance} is in segments but not in utt2spk")
+            yield (f"SPEAKER {recording} 1 {float(start):.3f} {float(end) - float(start):.3f} <NA> <NA> "
+                   f"{speakers[utterance]} <NA> <NA>")
+
+
+def quesst14_list(root, name):
+    """English files of a list, as SUPERB takes them."""
+    for line in lines_of(root / "scoring" / f"language_key_{name}.lst"):
+        path, language = line.split()
+        if language == "nnenglish":
+            yield root / path.partition("/")[2]  # the first folder is the data set's own
+
+
+def quesst14_documents(root):
+    """QUESST 2014: the recordings that are searched."""
+    for path in quesst14_list(root, "utterances"):
+        yield path, {"id": path.stem}, (0, -1)
+
+
+def quesst14_queries(root):
+    """QUESST 2014: spoken queries of dev and eval (here test), each with the recordings in which it occurs."""
+    documents = {path.stem for path in quesst14_list(root, "utterances")}
+    for split, name in (("dev", "dev"), ("test", "eval")):
+        found = {}
+        for line in lines_of(root / f"scoring/groundtruth_quesst14_{name}/quesst14_{name}.rttm"):
+            fields = line.split()
+            if len(fields) > 5 and fields[0] == "LEXEME" and fields[1] in documents:
+                found.setdefault(fields[5], set()).add(fields[1])
+        for path in quesst14_list(root, name):
+            yield path, {"id": path.stem, "split": split, "documents": sorted(found.get(path.stem, ()))}, (0, -1)
+
+
 LAYOUTS = {"speech-commands": speech_commands, "fluent-speech-commands": fluent_speech_commands,
-           "voxceleb1-sid": voxceleb1_sid, "voxceleb1-asv": voxceleb1_asv, "iemocap": iemocap}
+           "voxceleb1-sid": voxceleb1_sid, "voxceleb1-asv": voxceleb1_asv, "iemocap": iemocap,
+           "snips": snips, "librimix": librimix, "quesst14-documents": quesst14_documents, "quesst14-queries": quesst14_queries}
+# What a layout tells besides its utterances: a file and its lines.
+EXTRAS = {"voxceleb1-asv": ("trials.txt", voxceleb1_trials), "librimix": ("turns.rttm", librimix_turns)}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("layout", choices=LAYOUTS)
     parser.add_argument("root", type=Path, help="folder of the data set")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder for wav.scp, segments and metadata.jsonl")
+    parser.add_argument("-o", "--output", type=Path, required=True,
+                        help="folder for wav.scp, segments, metadata.jsonl, and extra/ with what else there is")
     options = parser.parse_args()
     recordings, segments, metadata = {}, [], []
     for path, known, (start, end) in LAYOUTS[options.layout](options.root.resolve()):
@@ -116,6 +206,10 @@ def main():
     (options.output / "wav.scp").write_text("".join(f"{name} {path}\n" for name, path in sorted(recordings.items())))
     (options.output / "segments").write_text("".join(f"{line}\n" for line in sorted(segments)))
     (options.output / "metadata.jsonl").write_text("".join(f"{line}\n" for line in metadata), encoding="utf-8")
+    (options.output / "extra").mkdir(exist_ok=True)
+    if options.layout in EXTRAS:
+        name, lines = EXTRAS[options.layout]
+        (options.output / "extra" / name).write_text("".join(f"{line}\n" for line in lines(options.root.resolve())))
 
 
 if __name__ == "__main__":

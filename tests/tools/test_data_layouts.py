@@ -84,6 +84,52 @@ class Layouts(ToolTest):
                          {"Ses01F_impro01_M000": ("neutral", "Session1", "Ses01M"),
                           "Ses02F_impro01_M000": ("happy", "Session2", "Ses02M")})
 
+    def test_snips(self):
+        names = [f"Ivy-snips-{split}-0" for split in ("train", "valid", "test")]
+        for name in names:
+            self.wav(f"{name.split('-')[2]}/{name}.wav")
+        self.text("all.iob.snips.txt", *(f"{name} BOS play the beatles & more . EOS\tO O artist artist genre genre O PlayMusic"
+                                         for name in [*names, "Joey-snips-train-9"]))
+        found = self.prepare("snips")
+        self.assertEqual({key: line["split"] for key, line in found.items()}, dict(zip(names, ("train", "dev", "test"))))
+        self.assertEqual(found[names[0]]["text"], "play B-artist the beatles E-artist B-genre AND more E-genre")
+        self.assertEqual(found[names[0]]["speaker"], "Ivy")
+        self.text("all.iob.snips.txt", f"{names[0]} BOS play it EOS\tO O PlayMusic")
+        done = self.run_script("snips", "set", "-o", "other")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(f"{names[0]} has 2 words and 1 slots", done.stderr)
+
+    def test_librimix(self):
+        for split in ("train", "dev", "test"):
+            self.wav(f"audio/{split}.wav", 2.0)
+            self.text(f"{split}/wav.scp", f"mix-{split} {self.folder / 'set/audio' / split}.wav")
+            self.text(f"{split}/segments", f"a-{split} mix-{split} 0.25 1.50", f"b-{split} mix-{split} 0.75 2.00")
+            self.text(f"{split}/utt2spk", f"a-{split} 19", f"b-{split} 26")
+        found = self.prepare("librimix")
+        self.assertEqual({key: line["split"] for key, line in found.items()},
+                         {"mix-train": "train", "mix-dev": "dev", "mix-test": "test"})
+        turns = (self.folder / "out/turns.rttm").read_text().splitlines()
+        self.assertEqual(turns[:2], ["SPEAKER mix-train 1 0.250 1.250 <NA> <NA> 19 <NA> <NA>",
+                                     "SPEAKER mix-train 1 0.750 1.250 <NA> <NA> 26 <NA> <NA>"])
+        self.assertEqual(len(turns), 6)
+
+    def test_quesst14(self):
+        for name in ("Audio/quesst14_1", "Audio/quesst14_2", "dev_queries/quesst14_dev_1", "eval_queries/quesst14_eval_1"):
+            self.wav(name + ".wav")
+        base = "quesst14Database"
+        self.text("scoring/language_key_utterances.lst", f"{base}/Audio/quesst14_1.wav nnenglish",
+                  f"{base}/Audio/quesst14_2.wav nnenglish", f"{base}/Audio/quesst14_3.wav czech")
+        self.text("scoring/language_key_dev.lst", f"{base}/dev_queries/quesst14_dev_1.wav nnenglish")
+        self.text("scoring/language_key_eval.lst", f"{base}/eval_queries/quesst14_eval_1.wav nnenglish")
+        for name in ("dev", "eval"):
+            lexemes = (f"LEXEME quesst14_{k} 1 0 10 quesst14_{name}_{q} lex 1 NA" for k, q in ((2, 1), (1, 1), (3, 1), (1, 7)))
+            self.text(f"scoring/groundtruth_quesst14_{name}/quesst14_{name}.rttm", *lexemes, ";; a comment")
+        found = self.prepare("quesst14", "quesst14-queries")
+        both = ["quesst14_1", "quesst14_2"]
+        self.assertEqual({key: (line["split"], line["documents"]) for key, line in found.items()},
+                         {"quesst14_dev_1": ("dev", both), "quesst14_eval_1": ("test", both)})
+        self.assertEqual(sorted(self.prepare("quesst14", "quesst14-documents")), both)
+
     def test_a_folder_of_something_else(self):
         (self.folder / "set").mkdir()
         done = self.run_script("iemocap", "set", "-o", "out")
