@@ -1,6 +1,9 @@
 // retort-evaluate: scores of labels and models. The first argument names the task, which has options of its
 // own.
+#include <fmt/ranges.h>
+
 #include <iostream>
+#include <map>
 #include <string_view>
 
 #include "base/error.h"
@@ -9,7 +12,6 @@
 #include "common/torch_engines.h"
 #include "evaluate/agreement.h"
 #include "evaluate/intrinsic.h"
-#include "evaluate/probe.h"
 #include "evaluate/profile.h"
 #include "evaluate/rerun.h"
 #include "evaluate/score.h"
@@ -39,28 +41,6 @@ int units(int argc, char** argv) {
   tool.flag("--keep-silence", options.keep_silence, "Score frames of silence too");
   bind_result(tool, options.result);
   return tool.run(argc, argv, [&options] { std::cout << run_units(options) << "\n"; });
-}
-
-int probe(int argc, char** argv) {
-  retort::ProbeOptions options;
-  Tool tool(name, "probe: classify utterances by frozen features, layers mixed by a trained softmax.",
-            "retort-evaluate probe --model student --corpus corpus.jsonl --label-key lang -o probe.json");
-  tool.option("--model", options.encoder.model, "Model folder or checkpoint, mfcc or fbank")->required();
-  tool.option("--corpus", options.corpus, "corpus.jsonl")->required();
-  tool.option("--label-key", options.label_key, "Key of the corpus lines that holds the class")->required();
-  tool.option("--layer", options.encoder.layers, "Layers to mix; by default all of enc0..encN");
-  bind_encoder(tool, options.encoder);
-  tool.option("--split-by", options.split_by,
-              "Key whose values stay together in train, dev or test; by default the id");
-  tool.option("--probe", options.probe, "linear or mlp")->check(CLI::IsMember({"linear", "mlp"}));
-  tool.option("--lr", options.lrs, "Learning rates to try on dev");
-  tool.option("--epochs", options.epochs, "Passes over the training split")->check(CLI::Range(1, 100000));
-  tool.option("--seeds", options.seeds, "Probes trained from different starts")->check(CLI::Range(1, 1000));
-  tool.device(options.encoder.device);
-  tool.threads(options.encoder.threads);
-  tool.max_bad(options.max_bad);
-  bind_result(tool, options.result);
-  return tool.run(argc, argv, [&options] { std::cout << run_probe(options) << "\n"; });
 }
 
 int agreement(int argc, char** argv) {
@@ -167,18 +147,50 @@ int similarity(int argc, char** argv) {
   return run_with_threads(tool, argc, argv, options, retort::run_similarity);
 }
 
+using ShorthandValues = std::map<std::string, std::vector<std::string>>;  // by option
+
+void bind_shorthands(Tool& tool, const retort::ProtocolTask& task, ShorthandValues& values) {
+  for (const retort::Shorthand& shorthand : task.shorthands) {
+    auto* option = tool.option("--" + shorthand.option, values[shorthand.option], shorthand.help);
+    if (!shorthand.choices.empty()) option->check(CLI::IsMember(shorthand.choices));
+    if (shorthand.least > 0) option->check(CLI::Range(shorthand.least, int64_t{1} << 40));
+  }
+}
+
+// What the shorthands that were given set, before --set has its say.
+std::vector<std::string> overrides_of(const retort::ProtocolTask& task, const ShorthandValues& values) {
+  std::vector<std::string> overrides;
+  std::map<std::string, std::string> set_by;  // protocol value -> option
+  for (const retort::Shorthand& shorthand : task.shorthands) {
+    const std::vector<std::string>& given = values.at(shorthand.option);
+    if (given.empty()) continue;
+    for (const std::string& set : shorthand.sets) {
+      const std::string key = set.substr(0, set.find('='));
+      const auto [other, is_new] = set_by.emplace(key, shorthand.option);
+      if (!is_new) retort::fail_usage("--{} and --{} exclude each other", other->second, shorthand.option);
+      overrides.push_back(fmt::format(fmt::runtime(set), fmt::join(given, ",")));
+    }
+  }
+  return overrides;
+}
+
 int follow_protocol(const retort::ProtocolTask& task, int argc, char** argv) {
   retort::TaskOptions options;
+  options.protocol = task.usual;
+  ShorthandValues shorthands;
+  std::vector<std::string> set;
   const std::vector<std::string> protocols = retort::builtin_protocols(task.name);
   Tool tool(name, task.name + ": " + task.does,
             fmt::format("retort-evaluate {} --protocol {} --model student --corpus corpus.jsonl -o {}.json",
                         task.name, protocols.front(), task.name));
-  tool.option("--protocol", options.protocol,
-              fmt::format("Built-in protocol ({}) or a .json file", fmt::join(protocols, ", ")))
-      ->required();
-  tool.option("--set", options.overrides, "Override one value of the protocol: a.b=value (may be repeated)")
+  auto* protocol =
+      tool.option("--protocol", options.protocol,
+                  fmt::format("Built-in protocol ({}) or a .json file", fmt::join(protocols, ", ")));
+  if (task.usual.empty()) protocol->required();
+  tool.option("--set", set, "Override one value of the protocol: a.b=value (may be repeated)")
       ->expected(1)
       ->take_all();
+  bind_shorthands(tool, task, shorthands);
   tool.option("--model", options.encoder.model, "Model folder or checkpoint, mfcc or fbank")->required();
   tool.option("--corpus", options.corpus, "corpus.jsonl")->required();
   for (const auto& [what, help] : task.files) tool.option("--" + what, options.files[what], help);
@@ -188,19 +200,27 @@ int follow_protocol(const retort::ProtocolTask& task, int argc, char** argv) {
   tool.threads(options.encoder.threads);
   tool.max_bad(options.max_bad);
   bind_result(tool, options.result);
+  const auto all_overrides = [&] {
+    std::vector<std::string> overrides = overrides_of(task, shorthands);
+    overrides.insert(overrides.end(), set.begin(), set.end());
+    return overrides;
+  };
   tool.config_details("protocol_values", [&] {
     return options.protocol.empty()
                ? retort::Json()
-               : retort::read_protocol(options.protocol, options.overrides, task.name).to_json();
+               : retort::read_protocol(options.protocol, all_overrides(), task.name).to_json();
   });
-  return tool.run(argc, argv, [&] { std::cout << task.run(options) << "\n"; });
+  return tool.run(argc, argv, [&] {
+    options.overrides = all_overrides();
+    std::cout << task.run(options) << "\n";
+  });
 }
 
 int rerun(int argc, char** argv) {
   retort::RerunOptions options;
   Tool tool(name, "rerun: repeat an evaluation from its result, and compare.",
             "retort-evaluate rerun result.json");
-  tool.option("RESULT", options.result, "Result of a task that follows a protocol")->required();
+  tool.option("RESULT", options.result, "Result of probe, ctc, asv, sd or qbe")->required();
   tool.option("--model", options.model, "Where the model is now; by default where it was");
   tool.option("--corpus", options.corpus, "Where the corpus is now; by default where it was");
   tool.option("--tolerance", options.tolerance, "What a metric may differ by")->check(CLI::Range(0.0, 1.0));
@@ -249,8 +269,8 @@ struct Task {
   int (*run)(int argc, char** argv);
 };
 constexpr Task tasks[] = {{"units", units}, {"agreement", agreement},   {"intrinsic", intrinsic},
-                          {"abx", abx},     {"similarity", similarity}, {"probe", probe},
-                          {"score", score}, {"rerun", rerun},           {"profile", profile}};
+                          {"abx", abx},     {"similarity", similarity}, {"score", score},
+                          {"rerun", rerun}, {"profile", profile}};
 
 }  // namespace
 

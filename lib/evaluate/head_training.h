@@ -31,8 +31,9 @@ struct HeadShape {
   std::string kind;         // ctc, xvector, turns
   int64_t outputs = 0;      // classes with the blank (ctc), training speakers (xvector), voices (turns)
   int64_t projection = 0;   // width of a linear layer first; 0: none
-  int64_t hidden = 0;       // units per direction (ctc, turns); width before pooling (xvector)
+  int64_t hidden = 0;       // units per direction (ctc, turns); channels (xvector)
   int64_t lstm_layers = 0;  // ctc: 2 ways, 0: none; turns: one way
+  int64_t pooled = 0;       // xvector: channels of the last convolution, whose mean and deviation are taken
   int64_t embedding = 0;    // xvector: width of what is compared
   double dropout = 0;       // between and after LSTM layers
   double scale = 30;        // xvector: of cosines in the softmax,

@@ -4,150 +4,213 @@
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <set>
 
 #include "base/bad_items.h"
-#include "base/hash.h"
-#include "base/log.h"
-#include "corpus/corpus.h"
+#include "base/fields.h"
 #include "encoder/audio_frames.h"
 #include "evaluate/probe_training.h"
-#include "model/checkpoint.h"
 
 namespace retort {
 namespace {
 
-constexpr const char* protocol = "probe-1";
+constexpr const char* linear = "linear";
+constexpr const char* one_hidden_layer = "mlp";
 
-std::string text_of(const Json& value) {
-  return value.is_string() ? value.get<std::string>() : value.dump();
+struct ProbeSettings {
+  std::vector<std::string> keys;  // of the corpus lines: what to tell apart
+  bool hidden_layer = false;
+};
+
+ProbeSettings settings_of(const Protocol& protocol) {
+  const std::string where = "protocol " + protocol.label();
+  refuse_unknown_keys(protocol.data, {"target"}, where + " data");
+  refuse_unknown_keys(protocol.probe, {"kind"}, where + " probe");
+  refuse_unknown_keys(protocol.metric, {"name"}, where + " metric");
+  const auto target = json_get<std::string>(protocol.data, "target", where);
+  if (target.empty())
+    fail_usage("--label-key is required: what protocol {} is to tell apart", protocol.label());
+  const auto kind = json_get<std::string>(protocol.probe, "kind", where);
+  if ((kind != linear && kind != one_hidden_layer) ||
+      json_get<std::string>(protocol.metric, "name", where) != "accuracy")
+    fail("{}: probe.kind should be {} or {}, and metric.name accuracy", where, linear, one_hidden_layer);
+  return {parts_of(target), kind == one_hidden_layer};
 }
 
-// Utterances that have the key, with their class.
-struct Examples {
-  std::vector<Utterance> utterances;
+// One thing to tell apart: the values of a key.
+struct Slot {
+  std::string key;
   std::vector<std::string> classes;  // sorted names
   std::map<std::string, int64_t> index;
 };
 
-Examples examples_of(const Corpus& corpus, const ProbeOptions& options) {
-  Examples examples;
-  for (const Utterance& utterance : corpus.utterances()) {
-    if (!utterance.extra.contains(options.label_key)) continue;
-    examples.utterances.push_back(utterance);
-    examples.index.emplace(text_of(utterance.extra.at(options.label_key)), 0);
+// Utterances that have all keys, with their classes.
+struct Examples {
+  std::vector<Utterance> utterances;
+  std::vector<std::string> names;  // of their classes, joined by commas
+  std::vector<Slot> slots;
+
+  std::vector<int64_t> classes_of(const Utterance& utterance) const {
+    std::vector<int64_t> classes;
+    for (const Slot& slot : slots) classes.push_back(slot.index.at(value_of(utterance, slot.key)));
+    return classes;
   }
-  if (examples.index.size() < 2)
-    fail("{}: {} utterances have a \"{}\", of {} classes; a probe needs two classes", options.corpus,
-         examples.utterances.size(), options.label_key, examples.index.size());
-  for (auto& [name, index] : examples.index) {
-    index = static_cast<int64_t>(examples.classes.size());
-    examples.classes.push_back(name);
+};
+
+Examples examples_of(const Task& task, const ProbeSettings& settings) {
+  Examples examples;
+  for (const std::string& key : settings.keys) examples.slots.push_back({key, {}, {}});
+  for (const Utterance& utterance : task.corpus().utterances()) {
+    const bool labelled = std::all_of(examples.slots.begin(), examples.slots.end(),
+                                      [&](const Slot& slot) { return utterance.extra.contains(slot.key); });
+    if (!labelled) continue;
+    examples.utterances.push_back(utterance);
+    examples.names.emplace_back();
+    for (Slot& slot : examples.slots) {
+      const std::string name = value_of(utterance, slot.key);
+      slot.index.emplace(name, 0);
+      examples.names.back() += (examples.names.back().empty() ? "" : ",") + name;
+    }
+  }
+  for (Slot& slot : examples.slots) {
+    if (slot.index.size() < 2)
+      fail("{}: {} utterances have a \"{}\", of {} classes; a probe needs two classes", task.options().corpus,
+           examples.utterances.size(), fmt::join(settings.keys, ","), slot.index.size());
+    for (auto& [name, index] : slot.index) {
+      index = static_cast<int64_t>(slot.classes.size());
+      slot.classes.push_back(name);
+    }
   }
   return examples;
 }
 
-enum class Split { train, dev, test };
+// Means over time of one utterance, (layers, dim).
+struct PooledItem {
+  std::size_t utterance = 0;
+  std::vector<float> values;
+};
 
-// 80/10/10 by the first digits of a hash, so that an utterance stays in its split whatever else the corpus
-// holds.
-Split split_of(const Utterance& utterance, const std::string& split_by) {
-  std::string key = utterance.id;
-  if (!split_by.empty()) {
-    if (!utterance.extra.contains(split_by)) fail("{}: has no \"{}\" to split by", utterance.id, split_by);
-    key = text_of(utterance.extra.at(split_by));
-  }
-  const unsigned long tenth = std::stoul(hash_text(key).substr(0, 8), nullptr, 16) % 10;
-  return tenth < 8 ? Split::train : tenth == 8 ? Split::dev : Split::test;
-}
+struct Pooled {
+  int64_t layers = 0;
+  int64_t dim = 0;
+  std::vector<PooledItem> items;
+  std::map<std::string, std::size_t> bad;  // skipped utterances by reason
+};
 
-// The outputs of the blocks, and the input of the first unless it has another width.
-std::string block_layers(const std::string& model) {
-  const ModelConfig config = read_config(model);
-  std::string layers = config.block_input() == config.hidden ? "enc0,enc1" : "enc1";
-  for (int layer = 2; layer <= config.layers; ++layer) layers += fmt::format(",enc{}", layer);
-  return layers;
-}
-
-void add_pooled(const std::vector<Matrix>& outputs, ProbeSplit& split) {
+std::vector<float> means_of(const std::vector<Matrix>& outputs) {
+  std::vector<float> means;
   for (const Matrix& frames : outputs)
     for (int64_t column = 0; column < frames.columns(); ++column) {
       double sum = 0;
       for (int64_t row = 0; row < frames.rows(); ++row) sum += static_cast<double>(frames(row, column));
-      split.features.push_back(static_cast<float>(sum / static_cast<double>(frames.rows())));
+      means.push_back(static_cast<float>(sum / static_cast<double>(frames.rows())));
     }
-  ++split.rows;
+  return means;
 }
 
-// What is said of the data besides the features.
-struct PooledReport {
-  Json split_hashes;
-  std::map<std::string, std::size_t> bad;  // skipped utterances by reason
-};
-
-ProbeData pooled_features(const Examples& examples, FrameEncoder& encoder, const ProbeOptions& options,
-                          PooledReport& report) {
-  ProbeData data;
-  data.layers = static_cast<int64_t>(encoder.outputs().size());
-  data.dim = encoder.outputs().front().dim;
-  data.classes = static_cast<int64_t>(examples.classes.size());
+Pooled pooled_features(const Examples& examples, Task& task) {
+  FrameEncoder& encoder = task.encoder();
+  Pooled pooled;
+  pooled.layers = static_cast<int64_t>(encoder.outputs().size());
+  pooled.dim = encoder.outputs().front().dim;
   for (const EncoderOutput& output : encoder.outputs())
-    if (output.dim != data.dim)
-      fail_usage("--layer {}: layers of different width cannot be mixed", options.encoder.layers);
-  std::map<Split, Hasher> ids;
-  BadItems bad("evaluate", options.max_bad);
+    if (output.dim != pooled.dim)
+      fail_usage("--layer {}: layers of different width cannot be mixed", task.options().encoder.layers);
+  BadItems bad("evaluate", task.options().max_bad);
   const Corpus corpus(examples.utterances);
-  for_each_encoded(
-      corpus, {0, corpus.size()}, encoder, options.encoder.threads, "encode", bad,
-      [&](EncodedUtterance encoded) {
-        if (encoded.outputs.front().rows() == 0) {
-          bad.add(encoded.utterance->id, "too-short", "too short for a frame of this model");
-          return;
-        }
-        const Split which = split_of(*encoded.utterance, options.split_by);
-        ProbeSplit& split = which == Split::train ? data.train : which == Split::dev ? data.dev : data.test;
-        const std::string name = text_of(encoded.utterance->extra.at(options.label_key));
-        ids[which].add(encoded.utterance->id + "\n" + name + "\n");
-        add_pooled(encoded.outputs, split);
-        split.classes.push_back(examples.index.at(name));
-      });
+  for_each_encoded(corpus, {0, corpus.size()}, encoder, task.options().encoder.threads, "encode", bad,
+                   [&](const EncodedUtterance& encoded) {
+                     if (encoded.outputs.front().rows() == 0) {
+                       bad.add(encoded.utterance->id, "too-short", "too short for a frame of this model");
+                       return;
+                     }
+                     const std::ptrdiff_t at = encoded.utterance - corpus.utterances().data();
+                     pooled.items.push_back({static_cast<std::size_t>(at), means_of(encoded.outputs)});
+                   });
   bad.judge(corpus.size());
+  pooled.bad = bad.reasons();
+  return pooled;
+}
+
+// The fold in which `key` has the value is tested; dev is a tenth of the others by a hash of their id.
+std::vector<Split> splits_of_fold(const Examples& examples, const std::string& key,
+                                  const std::string& value) {
+  std::vector<Split> splits;
+  for (const Utterance& utterance : examples.utterances)
+    splits.push_back(value_of(utterance, key) == value          ? Split::test
+                     : hashed_split(utterance.id) == Split::dev ? Split::dev
+                                                                : Split::train);
+  return splits;
+}
+
+ProbeData data_of(const Pooled& pooled, const Examples& examples, const std::vector<Split>& splits,
+                  const std::string& corpus) {
+  ProbeData data;
+  data.layers = pooled.layers;
+  data.dim = pooled.dim;
+  for (const Slot& slot : examples.slots) data.classes.push_back(static_cast<int64_t>(slot.classes.size()));
+  for (const PooledItem& item : pooled.items) {
+    const Split which = splits[item.utterance];
+    ProbeSplit& split = which == Split::train ? data.train : which == Split::dev ? data.dev : data.test;
+    split.features.insert(split.features.end(), item.values.begin(), item.values.end());
+    const std::vector<int64_t> classes = examples.classes_of(examples.utterances[item.utterance]);
+    split.classes.insert(split.classes.end(), classes.begin(), classes.end());
+    ++split.rows;
+  }
   if (data.train.rows == 0 || data.dev.rows == 0 || data.test.rows == 0)
-    fail("{}: {} utterances are too few to be split ({} train, {} dev, {} test)", options.corpus,
-         corpus.size(), data.train.rows, data.dev.rows, data.test.rows);
-  report.split_hashes = {
-      {"train", ids[Split::train].hex()}, {"dev", ids[Split::dev].hex()}, {"test", ids[Split::test].hex()}};
-  report.bad = bad.reasons();
+    fail("{}: {} utterances are too few to be split ({} train, {} dev, {} test)", corpus, pooled.items.size(),
+         data.train.rows, data.dev.rows, data.test.rows);
   return data;
 }
 
-// Share of the test split that the most frequent class of the training split gets right.
+Json hashes_of(const Pooled& pooled, const Examples& examples, const std::vector<Split>& splits) {
+  std::vector<Utterance> utterances;
+  std::vector<Split> used;
+  std::vector<std::string> names;
+  for (const PooledItem& item : pooled.items) {
+    utterances.push_back(examples.utterances[item.utterance]);
+    used.push_back(splits[item.utterance]);
+    names.push_back(examples.names[item.utterance]);
+  }
+  return split_hashes(utterances, used, names);
+}
+
+// Share of the test split that the most frequent classes of the training split get right.
 double majority_share(const ProbeData& data) {
-  std::vector<int64_t> counts(static_cast<std::size_t>(data.classes));
-  for (const int64_t one : data.train.classes) ++counts[static_cast<std::size_t>(one)];
-  const int64_t most = std::max_element(counts.begin(), counts.end()) - counts.begin();
-  return static_cast<double>(std::count(data.test.classes.begin(), data.test.classes.end(), most)) /
-         static_cast<double>(data.test.rows);
+  const std::size_t slots = data.classes.size();
+  const auto count = [&](const ProbeSplit& split) {
+    std::map<std::vector<int64_t>, int64_t> counts;
+    for (auto row = split.classes.begin(); row != split.classes.end();
+         row += static_cast<std::ptrdiff_t>(slots))
+      ++counts[std::vector<int64_t>(row, row + static_cast<std::ptrdiff_t>(slots))];
+    return counts;
+  };
+  const auto train = count(data.train);
+  const auto most = std::max_element(train.begin(), train.end(),
+                                     [](const auto& a, const auto& b) { return a.second < b.second; });
+  return static_cast<double>(count(data.test)[most->first]) / static_cast<double>(data.test.rows);
 }
 
 // One score per seed at each rate; the rate with the most hits on dev over all seeds; of equals the one with
 // the least cross-entropy there.
-std::pair<double, std::vector<ProbeScore>> sweep(const ProbeData& data, const ProbeOptions& options,
-                                                 Json& tried) {
+std::pair<double, std::vector<ProbeScore>> best_rate(const ProbeData& data, const Task& task,
+                                                     bool hidden_layer, Json& tried) {
+  const Protocol& protocol = task.protocol();
   std::pair<double, std::vector<ProbeScore>> best;
   std::pair<int64_t, double> best_cost{1, 0};  // hits, negative, and loss
-  for (const double lr : options.lrs) {
+  for (const double lr : protocol.lrs) {
     std::vector<ProbeScore> scores;
     int64_t hits = 0;
     double loss = 0;
-    for (int seed = 0; seed < options.seeds; ++seed) {
-      scores.push_back(train_probe(data, {options.probe == "mlp", lr, options.epochs,
-                                          static_cast<uint64_t>(seed), options.encoder.threads}));
+    for (int64_t seed = 0; seed < protocol.seeds; ++seed) {
+      scores.push_back(train_probe(data, {hidden_layer, protocol.optimiser, lr, static_cast<uint64_t>(seed),
+                                          task.options().encoder.threads}));
       hits += scores.back().dev_correct;
       loss += scores.back().dev_loss;
     }
     tried.push_back(
         {{"lr", lr},
-         {"dev_accuracy", static_cast<double>(hits) / static_cast<double>(options.seeds * data.dev.rows)}});
+         {"dev_accuracy", static_cast<double>(hits) / static_cast<double>(protocol.seeds * data.dev.rows)}});
     if (std::pair(-hits, loss) >= best_cost) continue;
     best_cost = {-hits, loss};
     best = {lr, std::move(scores)};
@@ -155,76 +218,123 @@ std::pair<double, std::vector<ProbeScore>> sweep(const ProbeData& data, const Pr
   return best;
 }
 
-Json result_of(const ProbeData& data, const Examples& examples, const ProbeOptions& options) {
+// What one fold, or all there is, gives.
+struct FoldResult {
+  std::vector<double> accuracies;  // by seed
+  double majority = 0;
+  Json report;
+};
+
+FoldResult score_splits(const Pooled& pooled, const Examples& examples, const std::vector<Split>& splits,
+                        const Task& task, const ProbeSettings& settings) {
+  const Protocol& protocol = task.protocol();
+  const Json hashes = hashes_of(pooled, examples, splits);
+  require_splits(hashes, protocol.splits, protocol.label());
+  const ProbeData data = data_of(pooled, examples, splits, task.options().corpus);
   Json tried = Json::array(), correct = Json::array(), weights = Json::array();
-  const auto [lr, scores] = sweep(data, options, tried);
-  std::vector<double> accuracies;
+  const auto [lr, scores] = best_rate(data, task, settings.hidden_layer, tried);
+  FoldResult fold;
   for (const ProbeScore& score : scores) {
-    accuracies.push_back(static_cast<double>(score.test_correct) / static_cast<double>(data.test.rows));
+    fold.accuracies.push_back(static_cast<double>(score.test_correct) / static_cast<double>(data.test.rows));
     correct.push_back(score.test_correct);
     weights.push_back(score.layer_weights);
   }
-  const double mean =
-      std::accumulate(accuracies.begin(), accuracies.end(), 0.0) / static_cast<double>(accuracies.size());
-  double variance = 0;
-  for (const double accuracy : accuracies)
-    variance += (accuracy - mean) * (accuracy - mean) / static_cast<double>(accuracies.size());
-  return {{"metrics",
-           {{"accuracy", mean},
-            {"accuracy_deviation", std::sqrt(variance)},
-            {"majority", majority_share(data)},
-            {"chance", 1.0 / static_cast<double>(data.classes)}}},
-          {"counts",
-           {{"train", data.train.rows},
-            {"dev", data.dev.rows},
-            {"test", data.test.rows},
-            {"test_correct", correct}}},
-          {"classes", examples.classes},
-          {"lr", lr},
-          {"lr_sweep", tried},
-          {"layer_weights", weights}};
+  fold.majority = majority_share(data);
+  fold.report = {{"counts",
+                  {{"train", data.train.rows},
+                   {"dev", data.dev.rows},
+                   {"test", data.test.rows},
+                   {"test_correct", correct}}},
+                 {"splits", hashes},
+                 {"lr", lr},
+                 {"lr_sweep", tried},
+                 {"layer_weights", weights}};
+  return fold;
+}
+
+// Mean over folds of each seed, then mean and deviation over seeds.
+Json metrics_of(const std::vector<FoldResult>& folds, const Examples& examples) {
+  const auto count = static_cast<double>(folds.size());
+  std::vector<Json> by_seed(folds.front().accuracies.size(), {{"accuracy", 0.0}});
+  double majority = 0, chance = 1;
+  for (const FoldResult& fold : folds) {
+    for (std::size_t seed = 0; seed < by_seed.size(); ++seed)
+      by_seed[seed]["accuracy"] = by_seed[seed]["accuracy"].get<double>() + fold.accuracies[seed] / count;
+    majority += fold.majority / count;
+  }
+  for (const Slot& slot : examples.slots) chance /= static_cast<double>(slot.classes.size());
+  Json metrics = over_seeds(by_seed);
+  metrics["majority"] = majority;
+  metrics["chance"] = chance;
+  return metrics;
+}
+
+// Names of the classes: a list, or a list per slot where there are several.
+Json classes_of(const Examples& examples) {
+  if (examples.slots.size() == 1) return examples.slots.front().classes;
+  Json classes = Json::object();
+  for (const Slot& slot : examples.slots) classes[slot.key] = slot.classes;
+  return classes;
+}
+
+Json score_folds(const Pooled& pooled, const Examples& examples, const Task& task,
+                 const ProbeSettings& settings) {
+  const std::string& key = task.protocol().splits.key;
+  std::set<std::string> values;
+  for (const Utterance& utterance : examples.utterances) values.insert(value_of(utterance, key));
+  if (values.size() < 2)
+    fail("{}: all utterances have the same \"{}\"; folds need two values", task.options().corpus, key);
+  std::vector<FoldResult> folds;
+  Json reports = Json::object();
+  int64_t tested = 0;
+  for (const std::string& value : values) {
+    folds.push_back(score_splits(pooled, examples, splits_of_fold(examples, key, value), task, settings));
+    reports[value] = folds.back().report;
+    tested += reports[value]["counts"]["test"].get<int64_t>();
+  }
+  return {{"metrics", metrics_of(folds, examples)}, {"counts", {{"test", tested}}}, {"folds", reports}};
 }
 
 std::string line_of(const Json& result) {
   const Json& metrics = result.at("metrics");
+  const Json& classes = result.at("classes");
+  std::string counts = std::to_string(classes.size());
+  if (classes.is_object()) {
+    std::vector<std::size_t> sizes;
+    for (const Json& slot : classes) sizes.push_back(slot.size());
+    counts = fmt::format("{}", fmt::join(sizes, ","));
+  }
   return fmt::format(
       "probe accuracy {:.4f} deviation {:.4f} majority {:.4f} chance {:.4f} classes {} test {}",
       metrics.at("accuracy").get<double>(), metrics.at("accuracy_deviation").get<double>(),
-      metrics.at("majority").get<double>(), metrics.at("chance").get<double>(), result.at("classes").size(),
+      metrics.at("majority").get<double>(), metrics.at("chance").get<double>(), counts,
       result.at("counts").at("test").get<int64_t>());
 }
 
 }  // namespace
 
-std::string run_probe(const ProbeOptions& options) {
+std::string run_probe(const TaskOptions& options) {
   require_probe_training();
-  ResultFile file(options.result);
-  const Corpus corpus = Corpus::read(options.corpus);
-  const Examples examples = examples_of(corpus, options);
-  EncoderOptions encoder_options = options.encoder;
-  if (encoder_options.layers.empty() && !is_feature_name(encoder_options.model))
-    encoder_options.layers = block_layers(encoder_options.model);
-  const std::unique_ptr<FrameEncoder> encoder = make_frame_encoder(encoder_options);
-  const Json job = {
-      {"task", "probe"},
-      {"protocol", protocol},
-      {"model", encoder->origin(0).model},
-      {"layers", encoder_options.layers},
-      {"inputs",
-       {{"corpus", corpus.hash()}, {"label_key", options.label_key}, {"split_by", options.split_by}}},
-      {"options",
-       {{"probe", options.probe},
-        {"lrs", options.lrs},
-        {"epochs", options.epochs},
-        {"seeds", options.seeds}}}};
-  if (const auto done = file.begin(job)) return line_of(*done);
-  PooledReport report;
-  const ProbeData data = pooled_features(examples, *encoder, options, report);
-  Json rest = result_of(data, examples, options);
-  rest["counts"]["without_label"] = corpus.size() - examples.utterances.size();
-  rest["counts"]["bad"] = report.bad;
-  rest["splits"] = report.split_hashes;
-  return line_of(file.write(rest));
+  Task task(options, "probe");
+  const ProbeSettings settings = settings_of(task.protocol());
+  const Examples examples = examples_of(task, settings);
+  const bool folds = task.protocol().splits.kind == "folds";
+  std::vector<Split> splits;
+  if (!folds) splits = split_utterances(examples.utterances, task.protocol().splits);
+  if (const auto done = task.begin()) return line_of(*done);
+  const Pooled pooled = pooled_features(examples, task);
+  Json rest;
+  if (folds) {
+    rest = score_folds(pooled, examples, task, settings);
+  } else {
+    const FoldResult all = score_splits(pooled, examples, splits, task, settings);
+    rest = all.report;
+    rest["metrics"] = metrics_of({all}, examples);
+  }
+  rest["classes"] = classes_of(examples);
+  rest["counts"]["without_label"] = task.corpus().size() - examples.utterances.size();
+  rest["counts"]["bad"] = pooled.bad;
+  return line_of(task.write(rest));
 }
 
 }  // namespace retort

@@ -13,12 +13,16 @@ void require(bool holds, const std::string& where, const char* what) {
 
 void check(const Protocol& protocol, const std::string& where) {
   const OptimiserRule& optimiser = protocol.optimiser;
-  require(protocol.splits.kind == "hashed" || protocol.splits.kind == "given", where,
-          "splits.kind should be hashed or given");
+  const bool folds = protocol.splits.kind == "folds" && protocol.task == "probe";
+  require(protocol.splits.kind == "hashed" || protocol.splits.kind == "given" || folds, where,
+          "splits.kind should be hashed or given (of task probe also folds)");
+  if (!protocol.trains()) return;
   require(optimiser.name == "adam" || optimiser.name == "adamw", where,
           "optimiser.name should be adam or adamw");
-  require(optimiser.batch >= 1 && optimiser.steps >= 1 && optimiser.dev_every >= 1, where,
-          "optimiser.batch, steps and dev_every should be at least 1");
+  const int64_t least_batch = protocol.task == "probe" ? 0 : 1;
+  require(
+      optimiser.batch >= least_batch && optimiser.steps >= 1 && optimiser.dev_every >= 1, where,
+      "optimiser.batch, steps and dev_every should be at least 1 (batch of task probe 0: the whole split)");
   require(optimiser.clip >= 0, where, "optimiser.clip should not be negative");
   require(!protocol.lrs.empty() &&
               std::all_of(protocol.lrs.begin(), protocol.lrs.end(), [](double lr) { return lr > 0; }),
@@ -38,30 +42,42 @@ SplitRule parse_splits(const Json& json, const std::string& where) {
   return splits;
 }
 
+void read_training(const Json& json, const std::string& where, Protocol& protocol) {
+  const auto optimiser = json_get<Json>(json, "optimiser", where);
+  protocol.optimiser = {
+      json_get<std::string>(optimiser, "name", where), json_get<int64_t>(optimiser, "batch", where),
+      json_get<int64_t>(optimiser, "steps", where), json_get<int64_t>(optimiser, "dev_every", where),
+      json_get<double>(optimiser, "clip", where)};
+  protocol.lrs = json_get<std::vector<double>>(json_get<Json>(json, "sweep", where), "lr", where);
+  protocol.seeds = json_get<int64_t>(json, "seeds", where);
+}
+
 }  // namespace
 
 Json Protocol::to_json() const {
-  return {{"name", name},
-          {"version", version},
-          {"about", about},
-          {"task", task},
-          {"data", data},
-          {"splits",
-           {{"kind", splits.kind},
-            {"key", splits.key},
-            {"disjoint", splits.disjoint},
-            {"hashes", {{"train", splits.train}, {"dev", splits.dev}, {"test", splits.test}}}}},
-          {"layers", layers},
-          {"probe", probe},
-          {"optimiser",
-           {{"name", optimiser.name},
-            {"batch", optimiser.batch},
-            {"steps", optimiser.steps},
-            {"dev_every", optimiser.dev_every},
-            {"clip", optimiser.clip}}},
-          {"sweep", {{"lr", lrs}, {"pick", "dev"}}},
-          {"seeds", seeds},
-          {"metric", metric}};
+  Json json = {{"name", name},
+               {"version", version},
+               {"about", about},
+               {"task", task},
+               {"data", data},
+               {"splits",
+                {{"kind", splits.kind},
+                 {"key", splits.key},
+                 {"disjoint", splits.disjoint},
+                 {"hashes", {{"train", splits.train}, {"dev", splits.dev}, {"test", splits.test}}}}},
+               {"layers", layers},
+               {"probe", probe}};
+  if (trains()) {
+    json["optimiser"] = {{"name", optimiser.name},
+                         {"batch", optimiser.batch},
+                         {"steps", optimiser.steps},
+                         {"dev_every", optimiser.dev_every},
+                         {"clip", optimiser.clip}};
+    json["sweep"] = {{"lr", lrs}, {"pick", "dev"}};
+    json["seeds"] = seeds;
+  }
+  json["metric"] = metric;
+  return json;
 }
 
 Protocol parse_protocol(const Json& json, const std::string& where) {
@@ -74,13 +90,7 @@ Protocol parse_protocol(const Json& json, const std::string& where) {
   protocol.splits = parse_splits(json_get<Json>(json, "splits", where), where + " splits");
   protocol.layers = json_get<std::string>(json, "layers", where);
   protocol.probe = json_get<Json>(json, "probe", where);
-  const auto optimiser = json_get<Json>(json, "optimiser", where);
-  protocol.optimiser = {
-      json_get<std::string>(optimiser, "name", where), json_get<int64_t>(optimiser, "batch", where),
-      json_get<int64_t>(optimiser, "steps", where), json_get<int64_t>(optimiser, "dev_every", where),
-      json_get<double>(optimiser, "clip", where)};
-  protocol.lrs = json_get<std::vector<double>>(json_get<Json>(json, "sweep", where), "lr", where);
-  protocol.seeds = json_get<int64_t>(json, "seeds", where);
+  if (protocol.trains()) read_training(json, where, protocol);
   protocol.metric = json_get<Json>(json, "metric", where);
   // What was understood is what is written back: a key that is missing there is one nobody reads.
   const std::string unread = first_difference(json, protocol.to_json());

@@ -13,7 +13,8 @@ namespace retort {
 
 // Which utterances are trained on, choose the learning rate, and are scored.
 struct SplitRule {
-  // hashed: 80/10/10 by a hash of the key's value. given: the key says train, dev or test.
+  // hashed: 80/10/10 by a hash of the key's value. given: the key says train, dev or test. folds (probe):
+  // each value of the key is test once, and a tenth of the others by a hash of the id is dev.
   std::string kind = "hashed";
   std::string key = "id";             // id, or a key of the corpus lines
   std::vector<std::string> disjoint;  // keys whose values must not be in two splits ("speaker")
@@ -23,7 +24,7 @@ struct SplitRule {
 
 struct OptimiserRule {
   std::string name = "adam";  // or adamw
-  int64_t batch = 16;         // utterances per update
+  int64_t batch = 16;         // utterances per update; 0 (probe): the whole training split
   int64_t steps = 1000;       // updates
   int64_t dev_every = 100;    // updates between looks at dev; the best of them is kept
   double clip = 1;            // norm of the gradient; 0: not clipped
@@ -33,7 +34,7 @@ struct Protocol {
   std::string name;
   int64_t version = 1;  // grows where the same name gives other numbers
   std::string about;    // what it is like, and what it is not
-  std::string task;     // ctc, asv, sd, qbe
+  std::string task;     // probe, ctc, asv, sd, qbe
   Json data;            // of the task's own: where targets come from
   SplitRule splits;
   std::string layers;  // to mix, comma-separated; "": enc0 .. encN
@@ -43,6 +44,8 @@ struct Protocol {
   int64_t seeds = 1;        // probes trained from different starts
   Json metric;              // of the task's own: how outputs become scores
 
+  // Whether the task trains; otherwise optimiser, lrs and seeds are neither read nor written.
+  bool trains() const { return task != "qbe"; }
   std::string label() const { return name + "-" + std::to_string(version); }
   Json to_json() const;
 };

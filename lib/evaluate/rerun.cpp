@@ -24,7 +24,6 @@ TaskOptions options_of(const Json& result, const RerunOptions& rerun) {
   const auto repeat = json_get<Json>(result, "repeat", where);
   const fs::path folder = fs::path(where).parent_path();
   TaskOptions options;
-  options.settings = json_get<Json>(result, "settings", where);
   options.encoder.model =
       rerun.model.empty() ? found_at(json_get<std::string>(repeat, "model", where), folder) : rerun.model;
   options.corpus =
@@ -32,13 +31,12 @@ TaskOptions options_of(const Json& result, const RerunOptions& rerun) {
   const auto files = json_get<Json>(repeat, "files", where);
   for (const auto& [what, path] : files.items())
     options.files[what] = found_at(path.get<std::string>(), folder);
-  const auto encoder = json_get<Json>(result, "options", where);
   options.encoder.layers = json_get<std::string>(result, "layers", where);
-  options.encoder.precision = json_get<std::string>(encoder, "precision", where);
-  options.encoder.batching = json_get<std::string>(encoder, "batching", where);
-  options.encoder.batch = json_get<int>(encoder, "batch", where);
-  options.encoder.window = json_get<double>(encoder, "window", where);
-  options.encoder.wave_norm = json_get<std::string>(encoder, "wave_norm", where);
+  options.encoder.precision = json_get<std::string>(repeat, "precision", where);
+  options.encoder.batching = json_get<std::string>(repeat, "batching", where);
+  options.encoder.batch = json_get<int>(repeat, "batch", where);
+  options.encoder.window = json_get<double>(repeat, "window", where);
+  options.encoder.wave_norm = json_get<std::string>(repeat, "wave_norm", where);
   options.encoder.force = !options.encoder.wave_norm.empty();
   options.encoder.threads = json_get<int>(repeat, "threads", where);
   options.encoder.device = json_get<std::string>(repeat, "device", where);
@@ -71,15 +69,15 @@ double compare_metrics(const Json& before, const Json& now, const RerunOptions& 
 
 std::string run_again(const RerunOptions& options) {
   const Json before = read_json(options.result);
-  if (!before.is_object() || !before.contains("settings"))
-    fail("{}: is no result of a protocol, so it does not say how to repeat it", options.result);
-  const ProtocolTask& task = protocol_task(json_get<std::string>(before, "task", options.result));
+  if (!before.is_object() || !before.contains("repeat"))
+    fail("{}: is no result of a trained task or of qbe, so it does not say how to repeat it", options.result);
   TaskOptions repeated = options_of(before, options);
   const TemporaryFolder scratch;
   repeated.result.output =
       options.output.empty() ? (scratch.path() / "result.json").string() : options.output;
   repeated.result.overwrite = options.overwrite;
-  const std::string line = task.run(repeated);
+  repeated.settings = json_get<Json>(before, "settings", options.result);
+  const std::string line = protocol_task(json_get<std::string>(before, "task", options.result)).run(repeated);
   const Json now = read_json(repeated.result.output);
   require_same_job(before, now, options.result);
   const double greatest = compare_metrics(before.at("metrics"), now.at("metrics"), options);

@@ -52,8 +52,12 @@ std::string value_of(const Utterance& utterance, const std::string& key) {
   return found->is_string() ? found->get<std::string>() : found->dump();
 }
 
+int hashed_tenth(const std::string& value) {
+  return static_cast<int>(std::stoul(hash_text(value).substr(0, 8), nullptr, 16) % 10);
+}
+
 Split hashed_split(const std::string& value) {
-  const unsigned long tenth = std::stoul(hash_text(value).substr(0, 8), nullptr, 16) % 10;
+  const int tenth = hashed_tenth(value);
   return tenth < 8 ? Split::train : tenth == 8 ? Split::dev : Split::test;
 }
 

@@ -19,8 +19,10 @@ const char* name_of(Split split);
 // missing.
 std::string value_of(const Utterance& utterance, const std::string& key);
 
-// 80/10/10 by the first digits of a hash of the value, so that it stays in its split whatever else the corpus
-// holds.
+// 0 to 9 by the first digits of a hash of the value, so that it stays whatever else the corpus holds.
+int hashed_tenth(const std::string& value);
+
+// 80/10/10 by hashed_tenth().
 Split hashed_split(const std::string& value);
 
 // The split of each utterance. An Error where a given split is none, and where splits are not apart: the same

@@ -18,8 +18,15 @@ EncoderOptions with_layers(EncoderOptions options, const Protocol& protocol) {
   return options;
 }
 
-// What a rerun needs beside the protocol: files by their paths from the result's folder, and how the numbers
-// were computed.
+void add_items(const FrameFeatures& features, std::size_t position, std::vector<HeadItem>& items,
+               std::vector<std::size_t>& utterances) {
+  const FrameItem& item = features.items[position];
+  items.push_back({item.values.data(), item.frames, {}});
+  utterances.push_back(item.utterance);
+}
+
+}  // namespace
+
 Json repeat_of(const TaskOptions& options) {
   const fs::path folder = fs::absolute(options.result.output).lexically_normal().parent_path();
   Json files = Json::object();
@@ -33,17 +40,12 @@ Json repeat_of(const TaskOptions& options) {
           {"device", encoder.device},
           {"encoder", encoder.engine},
           {"precision", encoder.precision},
+          {"batching", encoder.batching},
+          {"batch", encoder.batch},
+          {"window", encoder.window},
+          {"wave_norm", encoder.wave_norm},
           {"max_bad", options.max_bad}};
 }
-
-void add_items(const FrameFeatures& features, std::size_t position, std::vector<HeadItem>& items,
-               std::vector<std::size_t>& utterances) {
-  const FrameItem& item = features.items[position];
-  items.push_back({item.values.data(), item.frames, {}});
-  utterances.push_back(item.utterance);
-}
-
-}  // namespace
 
 Task::Task(const TaskOptions& options, const std::string& task)
     : options_(options),

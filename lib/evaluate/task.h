@@ -30,6 +30,10 @@ struct TaskOptions {
   double max_bad = 0.001;
 };
 
+// What a rerun needs beside the job: model, corpus and other files by their paths from the result's folder,
+// and how the numbers were computed.
+Json repeat_of(const TaskOptions& options);
+
 // The utterances that a task can use, each with what is to be found out about it.
 struct Targets {
   std::vector<Utterance> utterances;

@@ -26,6 +26,11 @@ class Head : public torch::nn::Module {
 };
 
 std::shared_ptr<Head> make_ctc_head(const HeadShape& shape, int64_t dim);
+std::shared_ptr<Head> make_xvector_head(const HeadShape& shape, int64_t dim);
+std::shared_ptr<Head> make_turns_head(const HeadShape& shape, int64_t dim);
+
+std::unique_ptr<torch::optim::Optimizer> make_optimiser(const std::vector<at::Tensor>& parameters,
+                                                        const OptimiserRule& rule, double lr);
 
 // An LSTM over each row's own frames: (batch, frames, width) to (batch, frames, ways * hidden), zeros behind
 // the ends.

@@ -12,6 +12,8 @@ namespace {
 
 std::shared_ptr<Head> make_head(const HeadShape& shape, int64_t dim) {
   if (shape.kind == "ctc") return make_ctc_head(shape, dim);
+  if (shape.kind == "xvector") return make_xvector_head(shape, dim);
+  if (shape.kind == "turns") return make_turns_head(shape, dim);
   fail("a head of kind {} is not known", shape.kind);
 }
 
@@ -121,13 +123,6 @@ std::vector<Matrix> outputs_of(MixedHead& probe, const std::vector<HeadItem>& it
   return outputs;
 }
 
-std::unique_ptr<torch::optim::Optimizer> make_optimiser(const MixedHead& probe,
-                                                        const HeadTraining& training) {
-  if (training.optimiser.name == "adamw")
-    return std::make_unique<torch::optim::AdamW>(probe.parameters(), torch::optim::AdamWOptions(training.lr));
-  return std::make_unique<torch::optim::Adam>(probe.parameters(), torch::optim::AdamOptions(training.lr));
-}
-
 std::vector<at::Tensor> copies_of(const std::vector<at::Tensor>& tensors) {
   std::vector<at::Tensor> copies;
   for (const at::Tensor& tensor : tensors) copies.push_back(tensor.detach().clone());
@@ -142,6 +137,13 @@ void restore(MixedHead& probe, const std::vector<at::Tensor>& values) {
 
 }  // namespace
 
+std::unique_ptr<torch::optim::Optimizer> make_optimiser(const std::vector<at::Tensor>& parameters,
+                                                        const OptimiserRule& rule, double lr) {
+  if (rule.name == "adamw")
+    return std::make_unique<torch::optim::AdamW>(parameters, torch::optim::AdamWOptions(lr));
+  return std::make_unique<torch::optim::Adam>(parameters, torch::optim::AdamOptions(lr));
+}
+
 TrainedHead train_head(const HeadData& data, const HeadShape& shape, const HeadTraining& training,
                        const DevCost& dev_cost) {
   at::set_num_threads(training.threads > 0 ? training.threads : available_threads());
@@ -149,7 +151,8 @@ TrainedHead train_head(const HeadData& data, const HeadShape& shape, const HeadT
   const auto batch_size = static_cast<std::size_t>(training.optimiser.batch);
   Batches batches(data.train, batch_size, mix_seed({training.seed, 23}));
   MixedHead probe(data, shape);
-  const std::unique_ptr<torch::optim::Optimizer> optimiser = make_optimiser(probe, training);
+  const std::unique_ptr<torch::optim::Optimizer> optimiser =
+      make_optimiser(probe.parameters(), training.optimiser, training.lr);
   TrainedHead best;
   std::vector<at::Tensor> best_values;
   for (int64_t step = 1; step <= training.optimiser.steps; ++step) {

@@ -4,6 +4,7 @@
 #include "base/files.h"
 #include "evaluate/frame_features.h"
 #include "evaluate/protocol.h"
+#include "evaluate/sd.h"
 #include "evaluate/splits.h"
 #include "evaluate/text_targets.h"
 
@@ -101,7 +102,7 @@ TEST_CASE("features are standardised by the marked items, layer by layer") {
 }
 
 TEST_CASE("built-in protocols parse to what they say, and wrong ones are refused by key") {
-  CHECK(builtin_protocol_texts().size() >= 5);
+  CHECK(builtin_protocol_texts().size() >= 11);
   for (const EmbeddedJson& file : builtin_protocol_texts()) {
     CAPTURE(file.name);
     const Json json = parse_json(file.text, std::string(file.name));
@@ -117,4 +118,19 @@ TEST_CASE("built-in protocols parse to what they say, and wrong ones are refused
   CHECK_THROWS_WITH(read_protocol("asterisk-pr", {"sweep.lr=[]"}, "ctc"), Catch::Contains("sweep.lr"));
   CHECK_THROWS_WITH(read_protocol("asterisk-pr", {}, "asv"), Catch::Contains("is of task ctc, not asv"));
   CHECK_THROWS_WITH(read_protocol("none", {}, "ctc"), Catch::Contains("no such protocol"));
+}
+
+TEST_CASE("probabilities become turns, with gaps and bursts shorter than half the filter gone") {
+  Matrix probabilities(10, 2);
+  for (const int64_t frame : {1, 2, 3, 5, 6, 9}) probabilities(frame, 0) = 0.9F;
+  probabilities(4, 1) = 0.5F;
+  const auto turns_by = [&](int64_t median) {
+    std::string text;
+    for (const SpeakerTurn& turn : turns_of(probabilities, {0.5, median}, 320))
+      text += fmt::format("{}:{}-{} ", turn.speaker, turn.begin, turn.end);
+    return text;
+  };
+  // Frame t stands for samples 320 t + 40 to 320 t + 360.
+  CHECK(turns_by(1) == "0:360-1320 0:1640-2280 0:2920-3240 1:1320-1640 ");
+  CHECK(turns_by(3) == "0:360-2280 ");
 }

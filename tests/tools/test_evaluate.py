@@ -395,6 +395,46 @@ class ProbeTest(ToolTest):
         self.fails(1, "another job (layers", *self.probe("--model", MODEL, "--layer", "enc2"))
 
     @needs_torch
+    def test_several_slots_and_folds(self):
+        lines = [{**line, "size": "long" if i >= 30 else "short", "session": f"f{i // 2 % 3}"}
+                 for i, line in enumerate(self.lines[:60])]
+        self.write_corpus(lines)
+        run = self.succeeds(*self.probe("--model", "mfcc", "--folds-by", "session", key="kind,size"))
+        self.assertRegex(run.out, r"chance 0\.2500 classes 2,2 test 60\n\Z")
+        result = self.read_json("probe.json")
+        self.assertEqual(result["classes"], {"kind": ["high", "low"], "size": ["long", "short"]})
+        self.assertEqual(sorted(result["folds"]), ["f0", "f1", "f2"])
+        accuracies = [sum(fold["counts"]["test_correct"]) / 2 / fold["counts"]["test"] for fold in result["folds"].values()]
+        self.assertAlmostEqual(result["metrics"]["accuracy"], sum(accuracies) / 3, places=9)
+        again = self.succeeds("retort-evaluate", "rerun", "probe.json")
+        self.assertTrue(again.out.startswith("rerun reproduced 4 metrics, greatest difference 0.0e+00: probe"), again.out)
+        self.succeeds(*self.task("superb-style-er", "--label-key", "kind"))
+        er = self.read_json("er.json")
+        self.assertEqual((er["protocol"], sorted(er["folds"])), ("superb-style-er-1", ["f0", "f1", "f2"]))
+        self.fails(1, "folds need two values", *self.probe("--model", "mfcc", "--folds-by", "one", "--overwrite"))
+        self.fails(2, "exclude each other", *self.probe("--model", "mfcc", "--folds-by", "session", "--split-by", "speaker"))
+
+    def task(self, protocol, *more):
+        return ["retort-evaluate", "probe", "--protocol", protocol, "--model", "mfcc", "--corpus", "corpus.jsonl", "--threads", 1,
+                "--epochs", 200, "--lr", 0.01, "-o", f"{protocol.split('-')[-1]}.json", *more]
+
+    @needs_torch
+    def test_given_splits(self):
+        lines = [{**line, "split": ("train", "train", "dev", "test")[i // 2 % 4], "keyword": line["kind"], "voice": f"v{i // 2 % 4}"}
+                 for i, line in enumerate(self.lines[:60])]
+        self.write_corpus(lines)
+        self.succeeds(*self.task("superb-style-ks"))
+        result = self.read_json("ks.json")
+        self.assertEqual([result["counts"][split] for split in ("train", "dev", "test")], [32, 14, 14])
+        self.assertEqual(result["settings"]["optimiser"]["batch"], 32)
+        self.assertEqual(result["metrics"]["accuracy"], 1)
+        alone = [*self.task("superb-style-ks", "--overwrite"), "--set"]
+        self.succeeds(*alone, 'splits.disjoint=["voice"]')
+        self.fails(1, 'splits share 7 values of "speaker": s0 (train and test), s4', *alone, 'splits.disjoint=["speaker"]')
+        self.fails(1, "its test split has hash 00", *alone, "splits.hashes.test=00")
+        self.fails(1, "splits.kind should be hashed or given", *alone, "splits.kind=odd")
+
+    @needs_torch
     def test_bad_audio_is_skipped_up_to_max_bad(self):
         (self.folder / "wav" / "7.wav").write_bytes(b"RIFFnot really audio")
         self.fails(1, "more than --max-bad 0.001 allows", *self.probe("--model", "mfcc"))
@@ -407,7 +447,7 @@ class ProbeTest(ToolTest):
     def test_wrong_input(self):
         self.fails(1, "a probe needs two classes", *self.probe("--model", "mfcc", key="one"))
         self.fails(1, "0 utterances have a \"nothing\"", *self.probe("--model", "mfcc", key="nothing"))
-        self.fails(1, "has no \"nothing\" to split by", *self.probe("--model", "mfcc", "--split-by", "nothing"))
+        self.fails(1, "has no \"nothing\" in its corpus line", *self.probe("--model", "mfcc", "--split-by", "nothing"))
         self.fails(1, "none", *self.probe("--model", "none"))
         self.fails(2, "enc9", *self.probe("--model", MODEL, "--layer", "enc9"))
         self.write_corpus(self.lines[:3])
@@ -418,6 +458,7 @@ class ProbeTest(ToolTest):
 
     def test_wrong_usage(self):
         self.fails(2, "--model is required", *self.probe())
+        self.fails(2, "--label-key is required", "retort-evaluate", "probe", "--model", "mfcc", "--corpus", "corpus.jsonl", "-o", "x.json")
         self.fails(2, "--probe", *self.probe("--model", "mfcc", "--probe", "deep"))
         self.fails(2, "--seeds", *self.probe("--model", "mfcc", seeds=0))
         self.fails(2, "--labels", *self.probe("--model", "mfcc", "--labels", "labels"))
@@ -473,7 +514,7 @@ class CtcTest(ToolTest):
         self.write_corpus(self.lines[1:])
         self.fails(1, "cannot be repeated with these inputs: inputs corpus", "retort-evaluate", "rerun", "ctc.json")
         (self.folder / "units.json").write_text('{"task": "units"}')
-        self.fails(1, "units.json: is no result of a protocol", "retort-evaluate", "rerun", "units.json")
+        self.fails(1, "units.json: is no result of a trained task", "retort-evaluate", "rerun", "units.json")
 
     @needs_torch
     def test_wrong_input(self):
@@ -501,6 +542,99 @@ class CtcTest(ToolTest):
                        "mfcc", "--corpus", "corpus.jsonl", "-o", "ctc.json")
             self.fails(2, "no value called probe.depth", *self.ctc("--set", "probe.depth=3"))
             self.fails(1, "metric.name per for phones", *self.ctc("--set", "metric.name=wer"))
+
+
+class SpokenTasksTest(ToolTest):
+    """asv, sd and qbe, on tones: a voice is a pitch, a word too."""
+
+    def corpus(self, name, lines):
+        (self.folder / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    def say(self, name, pieces, **known):
+        """Writes (pitch, seconds) one after the other; pitch 0 is silence."""
+        samples = []
+        for pitch, seconds in pieces:
+            samples += tone(seconds, pitch) if pitch else [0.0] * int(16000 * seconds)
+        write_wav(self.folder / "wav" / f"{name}.wav", samples)
+        return {"id": name, "path": f"wav/{name}.wav", "start": 0, "rate": 16000, "channel": 0, "samples": len(samples), **known}
+
+    def task(self, task, *more, protocol=None):
+        return ["retort-evaluate", task, "--protocol", protocol or f"asterisk-{task}", "--model", "mfcc", "--corpus",
+                "corpus.jsonl", "-o", f"{task}.json", "--threads", 1, *more]
+
+    SHORT = ["--set", "optimiser.steps=40", "--set", "optimiser.dev_every=20", "--set", "sweep.lr=[0.01]", "--set", "seeds=1"]
+
+    @needs_torch
+    def test_speakers_are_verified(self):
+        pitches = (200, 900, 2500)
+        lines = [self.say(f"u{i}", [(pitches[i % 3] + i, 0.3 + 0.01 * (i % 7))], speaker=f"s{i % 3}") for i in range(90)]
+        self.corpus("corpus.jsonl", [*lines, {**lines[0], "id": "nobody", "speaker": None}][:90])
+        run = self.succeeds(*self.task("asv", *self.SHORT))
+        self.assertRegex(run.out, r"\Aasv eer 0\.\d{4} deviation 0\.0000 min_dcf \d\.\d{4} deviation 0\.0000 test \d+\n\Z")
+        result = self.read_json("asv.json")
+        self.assertLess(result["metrics"]["eer"], 0.15)
+        counts = result["counts"]
+        self.assertEqual(counts["training_speakers"], 3)
+        self.assertEqual(counts["target_trials"] + counts["other_trials"], counts["test"] * (counts["test"] - 1) // 2)
+        again = self.succeeds("retort-evaluate", "rerun", "asv.json")
+        self.assertIn("greatest difference 0.0e+00", again.out)
+        listed = [*self.SHORT, "--set", "data.trials=file", "--overwrite"]
+        self.fails(2, "--trials: protocol asterisk-asv-1 takes pairs from there", *self.task("asv", *listed))
+        (self.folder / "trials").write_text("1 u0 nobody\n")
+        self.fails(1, "is not in the test split", *self.task("asv", *listed, "--trials", "trials"))
+        self.corpus("corpus.jsonl", [{**line, "speaker": "s0"} for line in lines])
+        self.fails(1, "its training split is of one speaker (s0)", *self.task("asv", *self.SHORT, "--overwrite"))
+        self.fails(1, 'has a "voice"', *self.task("asv", *self.SHORT, "--set", "data.target=voice", "--overwrite"))
+
+    @needs_torch
+    def test_turns_are_found(self):
+        lines, rttm = [], []
+        for i in range(30):
+            split = "train" if i < 20 else "dev" if i < 25 else "test"
+            first, second = 0.4 + 0.02 * (i % 5), 0.5
+            lines.append(self.say(f"m{i}", [(250, first), (2000, second), (0, 0.2), (250, 0.3)], split=split))
+            for begin, seconds, voice in ((0, first, "a"), (first, second, "b"), (first + second + 0.2, 0.3, "a")):
+                rttm.append(f"SPEAKER m{i} 1 {begin:.3f} {seconds:.3f} <NA> <NA> {voice} <NA> <NA>\n")
+        self.corpus("corpus.jsonl", lines)
+        (self.folder / "turns").write_text("".join(rttm))
+        short = [*self.SHORT, "--set", "optimiser.steps=120", "--rttm", "turns"]
+        run = self.succeeds(*self.task("sd", *short))
+        self.assertRegex(run.out, r"\Asd der 0\.\d{4} deviation 0\.0000 test 5\n\Z")
+        result = self.read_json("sd.json")
+        metrics = result["metrics"]
+        self.assertLess(metrics["der"], 0.25)
+        self.assertAlmostEqual(metrics["der"], metrics["missed"] + metrics["false_alarm"] + metrics["confusion"], places=9)
+        self.fails(2, "--rttm is required", *self.task("sd", *self.SHORT, "--overwrite"))
+        self.fails(1, "m0: 2 speakers, but the protocol's data.voices is 1",
+                   *self.task("sd", *short, "--set", "data.voices=1", "--overwrite"))
+        self.fails(1, "metric.median should be an odd number",
+                   *self.task("sd", *short, "--set", "metric.median=4", "--overwrite"))
+        self.corpus("corpus.jsonl", [{**line, "id": "x" + line["id"]} for line in lines])
+        self.fails(1, "none of its 30 utterances is in turns", *self.task("sd", *short, "--overwrite"))
+
+    def test_queries_are_found(self):
+        words = {f"w{i}": [(300 + 450 * i, 0.15), (1000 + 230 * i, 0.1)] for i in range(8)}
+        names = list(words)
+        documents = [self.say(f"d{i}", [piece for k in range(3) for piece in words[names[(i + k * k) % 8]]],
+                              text=" ".join(names[(i + k * k) % 8] for k in range(3))) for i in range(16)]
+        queries = [self.say(f"q{name}", words[name], text=f"{name.upper()}.") for name in names]
+        self.corpus("corpus.jsonl", documents)
+        self.corpus("queries.jsonl", queries)
+        run = self.succeeds(*self.task("qbe", "--queries", "queries.jsonl"))
+        self.assertRegex(run.out, r"\Aqbe mtwv [01]\.\d{4} layer mfcc test \d\n\Z")
+        result = self.read_json("qbe.json")
+        self.assertGreater(result["metrics"]["mtwv"], 0.5)
+        self.assertEqual(result["counts"]["dev"] + result["counts"]["test"] + result["counts"]["test_without_document"], 8)
+        self.assertNotIn("optimiser", result["settings"])
+        self.assertIn("rerun reproduced 1 metrics", self.succeeds("retort-evaluate", "rerun", "qbe.json").out)
+
+        self.corpus("queries.jsonl", [{**q, "split": ("dev", "test")[i % 2], "documents": ["d0"]} for i, q in enumerate(queries)])
+        listed = ["--queries", "queries.jsonl", "--overwrite"]
+        self.succeeds(*self.task("qbe", *listed, protocol="superb-style-qbe"))
+        self.corpus("queries.jsonl", [{**q, "split": "dev", "documents": ["d99"]} for q in queries])
+        self.fails(1, 'qw0: occurs in "d99", which the corpus lacks', *self.task("qbe", *listed, protocol="superb-style-qbe"))
+        self.fails(2, "--queries is required", *self.task("qbe", "--overwrite"))
+        self.fails(2, "is of task ctc, not qbe", *self.task("qbe", *listed, protocol="asterisk-pr"))
 
 
 class ScoreTest(ToolTest):
