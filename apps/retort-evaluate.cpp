@@ -191,7 +191,8 @@ int follow_protocol(const retort::ProtocolTask& task, int argc, char** argv) {
       ->expected(1)
       ->take_all();
   bind_shorthands(tool, task, shorthands);
-  tool.option("--model", options.encoder.model, "Model folder or checkpoint, mfcc or fbank")->required();
+  tool.option("--model", options.encoder.model, "Model folder or checkpoint, mfcc or fbank");
+  tool.option("--features", options.features, "In its place: feature stores, one per layer");
   tool.option("--corpus", options.corpus, "corpus.jsonl")->required();
   for (const auto& [what, help] : task.files) tool.option("--" + what, options.files[what], help);
   tool.option("--layer", options.encoder.layers, "Layers to use; by default the protocol's");

@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/bad_items.h"
-#include "encoder/audio_frames.h"
+#include "base/error.h"
 #include "model/checkpoint.h"
 
 namespace retort {
@@ -18,8 +17,6 @@ FrameItem one_after_another(const std::vector<Matrix>& outputs, const std::vecto
   FrameItem item;
   for (std::size_t layer = 0; layer < outputs.size(); ++layer)
     if (layers[layer].hop == hop) item.frames = outputs[layer].rows();
-  for (const Matrix& frames : outputs)
-    if (frames.rows() == 0) item.frames = 0;
   for (std::size_t layer = 0; layer < outputs.size(); ++layer)
     for (int64_t frame = 0; frame < item.frames; ++frame) {
       const int64_t row = std::min(frame * hop / layers[layer].hop, outputs[layer].rows() - 1);
@@ -39,34 +36,20 @@ std::string block_layers(const std::string& model) {
   return layers;
 }
 
-FrameFeatures take_features(const std::vector<Utterance>& utterances, FrameEncoder& encoder, int threads,
-                            double max_bad) {
-  const std::vector<EncoderOutput>& outputs = encoder.outputs();
+FrameFeatures take_features(const std::vector<Utterance>& utterances, FrameSource& source, double max_bad) {
+  const std::vector<EncoderOutput>& outputs = source.outputs();
   FrameFeatures features;
   features.layers = static_cast<int64_t>(outputs.size());
-  features.dim = outputs.front().dim;
+  features.dim = common_width(source);
   features.hop = outputs.front().hop;
-  for (const EncoderOutput& output : outputs) {
-    if (output.dim != features.dim)
-      fail_usage("--layer: {} has width {}, {} has {}; layers of different width cannot be mixed",
-                 outputs.front().layer, features.dim, output.layer, output.dim);
-    features.hop = std::min(features.hop, output.hop);
-  }
-  BadItems bad("evaluate", max_bad);
-  const Corpus corpus(utterances);
-  for_each_encoded(
-      corpus, {0, corpus.size()}, encoder, threads, "encode", bad, [&](const EncodedUtterance& encoded) {
-        FrameItem item = one_after_another(encoded.outputs, outputs, features.hop);
-        if (item.frames == 0) {
-          bad.add(encoded.utterance->id, "too-short", "too short for a frame of this model");
-          return;
-        }
-        item.utterance = static_cast<std::size_t>(encoded.utterance - corpus.utterances().data());
-        item.samples = encoded.samples;
-        features.items.push_back(std::move(item));
-      });
-  bad.judge(corpus.size());
-  features.bad = bad.reasons();
+  for (const EncoderOutput& output : outputs) features.hop = std::min(features.hop, output.hop);
+  features.bad = source.run(utterances, max_bad,
+                            [&](std::size_t utterance, int64_t samples, const std::vector<Matrix>& frames) {
+                              FrameItem item = one_after_another(frames, outputs, features.hop);
+                              item.utterance = utterance;
+                              item.samples = samples;
+                              features.items.push_back(std::move(item));
+                            });
   return features;
 }
 

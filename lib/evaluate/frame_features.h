@@ -5,8 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "corpus/corpus.h"
-#include "encoder/frame_encoder.h"
+#include "evaluate/frame_source.h"
 
 namespace retort {
 
@@ -30,10 +29,9 @@ struct FrameFeatures {
 // unless it has another width. "" for mfcc and fbank.
 std::string block_layers(const std::string& model);
 
-// All outputs of the encoder. Layers with fewer frames than others (after a time reduction) repeat theirs;
-// layers of different width are a usage Error. Bad audio is skipped up to `max_bad` of all.
-FrameFeatures take_features(const std::vector<Utterance>& utterances, FrameEncoder& encoder, int threads,
-                            double max_bad);
+// All outputs of the source. Layers with fewer frames than others (after a time reduction) repeat theirs;
+// layers of different width are a usage Error. Bad utterances are skipped up to `max_bad` of all.
+FrameFeatures take_features(const std::vector<Utterance>& utterances, FrameSource& source, double max_bad);
 
 // Makes each value of each layer have mean 0 and deviation 1 over the frames of the items marked in `fit`
 // (by position in features.items).

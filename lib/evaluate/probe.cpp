@@ -6,9 +6,7 @@
 #include <numeric>
 #include <set>
 
-#include "base/bad_items.h"
 #include "base/fields.h"
-#include "encoder/audio_frames.h"
 #include "evaluate/probe_training.h"
 
 namespace retort {
@@ -109,26 +107,14 @@ std::vector<float> means_of(const std::vector<Matrix>& outputs) {
 }
 
 Pooled pooled_features(const Examples& examples, Task& task) {
-  FrameEncoder& encoder = task.encoder();
+  FrameSource& source = task.source();
   Pooled pooled;
-  pooled.layers = static_cast<int64_t>(encoder.outputs().size());
-  pooled.dim = encoder.outputs().front().dim;
-  for (const EncoderOutput& output : encoder.outputs())
-    if (output.dim != pooled.dim)
-      fail_usage("--layer {}: layers of different width cannot be mixed", task.options().encoder.layers);
-  BadItems bad("evaluate", task.options().max_bad);
-  const Corpus corpus(examples.utterances);
-  for_each_encoded(corpus, {0, corpus.size()}, encoder, task.options().encoder.threads, "encode", bad,
-                   [&](const EncodedUtterance& encoded) {
-                     if (encoded.outputs.front().rows() == 0) {
-                       bad.add(encoded.utterance->id, "too-short", "too short for a frame of this model");
-                       return;
-                     }
-                     const std::ptrdiff_t at = encoded.utterance - corpus.utterances().data();
-                     pooled.items.push_back({static_cast<std::size_t>(at), means_of(encoded.outputs)});
-                   });
-  bad.judge(corpus.size());
-  pooled.bad = bad.reasons();
+  pooled.layers = static_cast<int64_t>(source.outputs().size());
+  pooled.dim = common_width(source);
+  pooled.bad = source.run(examples.utterances, task.options().max_bad,
+                          [&](std::size_t utterance, int64_t /*samples*/, const std::vector<Matrix>& frames) {
+                            pooled.items.push_back({utterance, means_of(frames)});
+                          });
   return pooled;
 }
 

@@ -166,8 +166,7 @@ std::string run_qbe(const TaskOptions& options) {
 
   utterances.insert(utterances.end(), documents.begin(), documents.end());
   SearchData data;
-  data.features =
-      take_features(utterances, task.encoder(), task.options().encoder.threads, task.options().max_bad);
+  data.features = take_features(utterances, task.source(), task.options().max_bad);
   standardise(data.features, std::vector<bool>(data.features.items.size(), true));
   std::vector<std::size_t> dev, test;
   std::vector<Utterance> used;
@@ -209,14 +208,14 @@ std::string run_qbe(const TaskOptions& options) {
   double best_value = -1;
   for (int64_t layer = 0; choose && layer < data.features.layers; ++layer) {
     const double value = value_of_layer(data, dev, layer, settings, threads, progress).value;
-    by_layer[task.encoder().outputs()[static_cast<std::size_t>(layer)].layer] = value;
+    by_layer[task.source().outputs()[static_cast<std::size_t>(layer)].layer] = value;
     if (value <= best_value) continue;
     best_value = value;
     best = layer;
   }
   const TermWeightedValue value = value_of_layer(data, test, best, settings, threads, progress);
   return line_of_qbe(task.write({{"metrics", {{"mtwv", value.value}}},
-                                 {"layer", task.encoder().outputs()[static_cast<std::size_t>(best)].layer},
+                                 {"layer", task.source().outputs()[static_cast<std::size_t>(best)].layer},
                                  {"dev_mtwv", by_layer},
                                  {"threshold", value.threshold},
                                  {"counts",

@@ -24,14 +24,19 @@ TaskOptions options_of(const Json& result, const RerunOptions& rerun) {
   const auto repeat = json_get<Json>(result, "repeat", where);
   const fs::path folder = fs::path(where).parent_path();
   TaskOptions options;
-  options.encoder.model =
-      rerun.model.empty() ? found_at(json_get<std::string>(repeat, "model", where), folder) : rerun.model;
+  for (const std::string& store : json_get<std::vector<std::string>>(repeat, "features", where))
+    options.features.push_back(found_at(store, folder));
+  if (options.features.empty())
+    options.encoder.model =
+        rerun.model.empty() ? found_at(json_get<std::string>(repeat, "model", where), folder) : rerun.model;
+  else if (!rerun.model.empty())
+    fail_usage("--model: {} was made of feature stores", where);
   options.corpus =
       rerun.corpus.empty() ? found_at(json_get<std::string>(repeat, "corpus", where), folder) : rerun.corpus;
   const auto files = json_get<Json>(repeat, "files", where);
   for (const auto& [what, path] : files.items())
     options.files[what] = found_at(path.get<std::string>(), folder);
-  options.encoder.layers = json_get<std::string>(result, "layers", where);
+  if (options.features.empty()) options.encoder.layers = json_get<std::string>(result, "layers", where);
   options.encoder.precision = json_get<std::string>(repeat, "precision", where);
   options.encoder.batching = json_get<std::string>(repeat, "batching", where);
   options.encoder.batch = json_get<int>(repeat, "batch", where);

@@ -12,9 +12,15 @@ namespace {
 namespace fs = std::filesystem;
 
 EncoderOptions with_layers(EncoderOptions options, const Protocol& protocol) {
-  if (is_feature_name(options.model)) return options;
+  if (options.model.empty() || is_feature_name(options.model)) return options;
   if (options.layers.empty()) options.layers = protocol.layers;
   if (options.layers.empty()) options.layers = block_layers(options.model);
+  return options;
+}
+
+TaskOptions with_one_source(const TaskOptions& options) {
+  if (options.encoder.model.empty() == options.features.empty())
+    fail_usage("--model is required, or --features in its place: one of them says what is scored");
   return options;
 }
 
@@ -33,7 +39,11 @@ Json repeat_of(const TaskOptions& options) {
   for (const auto& [what, path] : options.files)
     if (!path.empty()) files[what] = relative_path(path, folder);
   const EncoderOptions& encoder = options.encoder;
-  return {{"model", is_feature_name(encoder.model) ? encoder.model : relative_path(encoder.model, folder)},
+  Json stores = Json::array();
+  for (const std::string& store : options.features) stores.push_back(relative_path(store, folder));
+  const bool is_path = !encoder.model.empty() && !is_feature_name(encoder.model);
+  return {{"model", is_path ? relative_path(encoder.model, folder) : encoder.model},
+          {"features", stores},
           {"corpus", relative_path(options.corpus, folder)},
           {"files", files},
           {"threads", encoder.threads > 0 ? encoder.threads : available_threads()},
@@ -48,13 +58,13 @@ Json repeat_of(const TaskOptions& options) {
 }
 
 Task::Task(const TaskOptions& options, const std::string& task)
-    : options_(options),
+    : options_(with_one_source(options)),
       result_(options.result),
       protocol_(options.settings.is_null() ? read_protocol(options.protocol, options.overrides, task)
                                            : parse_protocol(options.settings, "the result's settings")),
       corpus_(Corpus::read(options.corpus)) {
   options_.encoder = with_layers(options.encoder, protocol_);
-  encoder_ = make_frame_encoder(options_.encoder);
+  source_ = open_frame_source(options_.encoder, options_.features);
 }
 
 std::string Task::file(const std::string& what) const {
@@ -66,11 +76,12 @@ std::optional<Json> Task::begin() {
   Json inputs = {{"corpus", corpus_.hash()}};
   for (const auto& [what, path] : options_.files)
     if (!path.empty()) inputs[what] = hash_file(path);
+  if (const Json stores = source_->stores(); !stores.is_null()) inputs["features"] = stores;
   const EncoderOptions& encoder = options_.encoder;
   return result_.begin({{"task", protocol_.task},
                         {"protocol", protocol_.label()},
-                        {"model", encoder_->origin(0).model},
-                        {"layers", encoder.layers},
+                        {"model", source_->model()},
+                        {"layers", options_.features.empty() ? encoder.layers : layers_of(*source_)},
                         {"inputs", inputs},
                         {"options",
                          {{"precision", encoder.precision},
@@ -89,8 +100,7 @@ Json Task::write(Json rest) const {
 SplitItems take_splits(Task& task, const Targets& targets) {
   const std::vector<Split> splits = split_utterances(targets.utterances, task.protocol().splits);
   SplitItems items;
-  items.features = take_features(targets.utterances, task.encoder(), task.options().encoder.threads,
-                                 task.options().max_bad);
+  items.features = take_features(targets.utterances, task.source(), task.options().max_bad);
   std::vector<Utterance> used;
   std::vector<Split> used_splits;
   std::vector<std::string> used_targets;

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "corpus/corpus.h"
-#include "encoder/frame_encoder.h"
 #include "evaluate/frame_features.h"
 #include "evaluate/head_training.h"
 #include "evaluate/protocol.h"
@@ -20,6 +19,7 @@ namespace retort {
 struct TaskOptions {
   ResultOptions result;
   EncoderOptions encoder;              // layers "": the protocol's
+  std::vector<std::string> features;   // in place of its model: feature stores, one per layer
   std::string protocol;                // name or file
   std::vector<std::string> overrides;  // of it, "a.b=value"
   Json settings;                       // in place of both, what a result says that they were
@@ -49,7 +49,7 @@ class Task {
   const TaskOptions& options() const { return options_; }
   const Protocol& protocol() const { return protocol_; }
   const Corpus& corpus() const { return corpus_; }
-  FrameEncoder& encoder() { return *encoder_; }
+  FrameSource& source() { return *source_; }
   // The path of a file that was given, or "" where none was.
   std::string file(const std::string& what) const;
 
@@ -63,7 +63,7 @@ class Task {
   ResultFile result_;
   Protocol protocol_;
   Corpus corpus_;
-  std::unique_ptr<FrameEncoder> encoder_;
+  std::unique_ptr<FrameSource> source_;
 };
 
 // Features by split. `features` owns what `heads` points to.

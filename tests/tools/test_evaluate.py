@@ -435,6 +435,28 @@ class ProbeTest(ToolTest):
         self.fails(1, "splits.kind should be hashed or given", *alone, "splits.kind=odd")
 
     @needs_torch
+    def test_stores_score_as_audio_does(self):
+        self.succeeds("retort-extract", "--model", MODEL, "--layer", "enc1,enc2", "corpus.jsonl", "-o", "feats")
+        audio = self.succeeds(*self.probe("--model", MODEL, "--layer", "enc1,enc2"))
+        stored = ["retort-evaluate", "probe", "--corpus", "corpus.jsonl", "--label-key", "kind", "--epochs", 30, "--seeds", 2,
+                  "-o", "stored.json", "--threads", 1, "--features", "feats/enc1", "feats/enc2"]
+        run = self.succeeds(*stored)
+        self.assertEqual(run.out, audio.out)
+        one, other = self.read_json("probe.json"), self.read_json("stored.json")
+        for key in ("model", "layers", "metrics", "splits", "layer_weights"):
+            self.assertEqual(one[key], other[key])
+        self.assertEqual(len(other["inputs"]["features"]), 2)
+        again = self.succeeds("retort-evaluate", "rerun", "stored.json")
+        self.assertIn("greatest difference 0.0e+00", again.out)
+        self.fails(2, "was made of feature stores", "retort-evaluate", "rerun", "stored.json", "--model", MODEL)
+        self.fails(2, "one of them says", *stored, "--model", "mfcc")
+        self.fails(2, "--layer: goes with --model", *stored, "--layer", "enc1")
+        self.write_corpus([*self.lines, {**self.lines[0], "id": "other", "path": "wav/none.wav"}])
+        self.fails(1, "more than --max-bad", *stored, "--overwrite")
+        more = self.succeeds(*stored, "--overwrite", "--max-bad", 0.1)
+        self.assertIn("other: has no features in feats/enc1", more.err)
+
+    @needs_torch
     def test_bad_audio_is_skipped_up_to_max_bad(self):
         (self.folder / "wav" / "7.wav").write_bytes(b"RIFFnot really audio")
         self.fails(1, "more than --max-bad 0.001 allows", *self.probe("--model", "mfcc"))
