@@ -7,13 +7,13 @@ int main(int argc, char** argv) {
   retort::ExportOptions options;
   retort::Tool tool(
       "retort-export",
-      "Write a model for ONNX runtimes, Hugging Face transformers or fairseq, and check what was "
+      "Write a model for ONNX runtimes, Hugging Face transformers, fairseq or s3prl, and check what was "
       "written.",
       "retort-export --to onnx run/student -o student-onnx");
   tool.option("MODEL", options.model, "Model folder")->required();
-  tool.option("-o,--output", options.output, "Folder to make; with --to fairseq a file");
-  tool.option("--to", options.to, "Form: hf, fairseq or onnx")
-      ->check(CLI::IsMember({"hf", "fairseq", "onnx"}));
+  tool.option("-o,--output", options.output, "Folder to make; with --to fairseq or s3prl a file");
+  tool.option("--to", options.to, "Form: hf, fairseq, s3prl or onnx")
+      ->check(CLI::IsMember({"hf", "fairseq", "s3prl", "onnx"}));
   tool.option("--dtype", options.dtype, "Type of the weights: f32 or f16; of onnx also int8")
       ->check(CLI::IsMember({"f32", "f16", "int8"}));
   tool.flag("--heads", options.heads, "With hf: keep the heads that predict a teacher's layers");

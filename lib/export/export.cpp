@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <filesystem>
-#include <set>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -15,7 +14,7 @@
 #include "model/checkpoint.h"
 #include "model/fairseq_writer.h"
 #include "model/model_folder.h"
-#include "model/tensors.h"
+#include "model/s3prl_writer.h"
 #include "store/half.h"
 #include "store/torch_file.h"
 
@@ -28,26 +27,34 @@ constexpr double f32_tolerance = 1e-6;
 constexpr double f16_tolerance = 2e-2;
 constexpr double longest_checked = 2.5;  // seconds
 
-// Takes off the heads that training added, but for those that predict a teacher's layers where they are to
-// stay.
-void drop_heads(bool keep_predictions, ModelWeights& model) {
-  const std::vector<TensorSpec> all = model_tensors(model.config);
-  model.config.final_dim = 0;
-  model.config.classes = 0;
-  if (!keep_predictions) model.config.prediction = {};
-  std::set<std::string> kept;
-  for (const TensorSpec& spec : model_tensors(model.config)) kept.insert(spec.name);
-  for (const TensorSpec& spec : all)
-    if (!kept.contains(spec.name)) model.tensors.erase(spec.name);
+// A form that is one file.
+struct CheckpointForm {
+  const char* name;
+  void (*check)(const ModelWeights&, const std::string& where);  // an Error if it cannot hold the model
+  ModelWeights (*as_held)(ModelWeights);                         // what reading it back gives
+  std::string (*format)(const ModelConfig&);                     // as whoever reads it calls it
+  void (*write)(const std::filesystem::path&, const ModelWeights&);
+};
+
+constexpr CheckpointForm checkpoint_forms[] = {
+    {"fairseq",
+     [](const ModelWeights& model, const std::string& where) { check_fairseq_can_hold(model, where); },
+     as_fairseq_holds, [](const ModelConfig&) { return std::string("fairseq"); }, write_fairseq_checkpoint},
+    {"s3prl", check_s3prl_can_hold, as_s3prl_holds, s3prl_format, write_s3prl_checkpoint}};
+
+// Null where the form is a folder, or none.
+const CheckpointForm* checkpoint_form(const std::string& name) {
+  for (const CheckpointForm& form : checkpoint_forms)
+    if (form.name == name) return &form;
+  return nullptr;
 }
 
-// The model as it will be read back: without heads, values as the file's type holds them.
-ModelWeights exported_weights(const ExportOptions& options) {
-  ModelWeights model = read_model(options.model);
-  if (options.heads && model.config.prediction.kind == PredictionHeads::Kind::none)
-    fail("{}: it has no prediction heads to keep; leave --heads out", options.model);
-  drop_heads(options.heads, model);
-  if (options.dtype == "f32") return model;
+// What reading the export back will say of normalisation: each form has a word for one kind of it.
+std::string exported_wave_norm(const std::string& wave_norm, const std::string& kind) {
+  return wave_norm == "none" ? "none" : kind;
+}
+
+void round_to_f16(ModelWeights& model) {
   for (auto& [name, tensor] : model.tensors) {
     for (float& value : tensor.values) {
       const float rounded = f32_from_f16(f16_from_f32(value));
@@ -55,6 +62,30 @@ ModelWeights exported_weights(const ExportOptions& options) {
       value = rounded;
     }
   }
+}
+
+// The model as the folder will give it back: without the heads that training added, but for those that
+// predict a teacher's layers where they are to stay, and with values as the file's type holds them.
+ModelWeights as_hf_holds(const ExportOptions& options) {
+  ModelWeights model = read_model(options.model);
+  if (options.heads && model.config.prediction.kind == PredictionHeads::Kind::none)
+    fail("{}: it has no prediction heads to keep; leave --heads out", options.model);
+  model.config.final_dim = 0;
+  model.config.classes = 0;
+  if (!options.heads) model.config.prediction = {};
+  keep_listed_tensors(model);
+  check_hf_can_hold(model.config, options.model);
+  if (options.dtype == "f16") round_to_f16(model);
+  model.config.wave_norm = exported_wave_norm(model.config.wave_norm, "zscore-hf");
+  return model;
+}
+
+// The same of a file.
+ModelWeights as_file_holds(const ExportOptions& options, const CheckpointForm& form) {
+  ModelWeights model = read_model(options.model);
+  form.check(model, options.model);
+  model = form.as_held(std::move(model));
+  model.config.wave_norm = exported_wave_norm(model.config.wave_norm, "zscore");
   return model;
 }
 
@@ -92,19 +123,51 @@ void verify(const ExportOptions& options, const ModelWeights& expected,
   verify_features(options, written);
 }
 
-void export_to_hf(const ExportOptions& options, const ModelWeights& model) {
+void log_done(const ExportOptions& options, const ModelWeights& model) {
+  log_info("export", "{}: {} tensors as {}, model {}", options.output, model.tensors.size(), options.dtype,
+           model.hash());
+}
+
+void log_nothing_to_do(const ExportOptions& options) {
+  log_info("export", "{} is there already: nothing to do", options.output);
+}
+
+void export_to_hf(const ExportOptions& options) {
+  const ModelWeights model = as_hf_holds(options);
+  if (holds_model(options.output, source_of(model), options.overwrite)) return log_nothing_to_do(options);
   make_model_folder(options.output, [&](const std::filesystem::path& folder) {
     write_hf_model(folder, source_of(model), options.dtype);
     if (needs_modelling_file(model.config)) add_modelling_file(folder, model.config);
     verify(options, model, folder);
   });
+  log_done(options, model);
+}
+
+// True where the checkpoint at the output is this very model in this very form.
+bool holds_checkpoint(const ExportOptions& options, const CheckpointForm& form, const ModelWeights& model) {
+  if (options.output == "-" || !std::filesystem::path(options.output).has_filename())
+    fail_usage("-o {}: {}'s form is a checkpoint file; name one, as in model.pt", options.output, options.to);
+  if (!std::filesystem::exists(options.output)) return false;
+  if (!is_torch_file(options.output))
+    fail("{}: it exists and is no checkpoint; name another output", options.output);
+  if (options.overwrite) return false;
+  const ModelSource there = open_model(options.output);
+  const auto format = there.provenance.at("imported").at("format").get<std::string>();
+  if (format != form.format(model.config))
+    fail("{}: it exists and is in another form ({}); --overwrite replaces it", options.output, format);
+  const std::string differs = model_difference(there, source_of(model));
+  if (!differs.empty())
+    fail("{}: it exists and is another model ({}); --overwrite replaces it", options.output, differs);
+  return true;
 }
 
 // The file is made beside its place, and put there once it was read back.
-void export_to_fairseq(const ExportOptions& options, const ModelWeights& model) {
+void export_to_file(const ExportOptions& options, const CheckpointForm& form) {
+  const ModelWeights model = as_file_holds(options, form);
+  if (holds_checkpoint(options, form, model)) return log_nothing_to_do(options);
   const std::filesystem::path unverified = options.output + ".unverified";
   try {
-    write_fairseq_checkpoint(unverified, model);
+    form.write(unverified, model);
     verify(options, model, unverified);
   } catch (...) {
     std::error_code ignored;
@@ -112,25 +175,7 @@ void export_to_fairseq(const ExportOptions& options, const ModelWeights& model) 
     throw;
   }
   std::filesystem::rename(unverified, options.output);
-}
-
-// True where the checkpoint at the output is this very model.
-bool holds_checkpoint(const ExportOptions& options, const ModelWeights& model) {
-  if (options.output == "-" || !std::filesystem::path(options.output).has_filename())
-    fail_usage("-o {}: fairseq's form is a checkpoint file; name one, as in model.pt", options.output);
-  if (!std::filesystem::exists(options.output)) return false;
-  if (!is_torch_file(options.output))
-    fail("{}: it exists and is no checkpoint; name another output", options.output);
-  if (options.overwrite) return false;
-  const std::string differs = model_difference(open_model(options.output), source_of(model));
-  if (!differs.empty())
-    fail("{}: it exists and is another model ({}); --overwrite replaces it", options.output, differs);
-  return true;
-}
-
-// What reading the export back will say of normalisation: each form has a word for one kind of it.
-std::string exported_wave_norm(const std::string& wave_norm, bool to_hf) {
-  return wave_norm == "none" ? "none" : to_hf ? "zscore-hf" : "zscore";
+  log_done(options, model);
 }
 
 void run_onnx_export(const ExportOptions& options) {
@@ -158,29 +203,15 @@ void refuse_onnx_options(const ExportOptions& options) {
 
 void run_export(const ExportOptions& options) {
   if (options.heads && options.to != "hf") fail_usage("--heads: goes with --to hf");
-  if (options.to == "onnx") {
-    run_onnx_export(options);
-    return;
-  }
-  if (options.to != "hf" && options.to != "fairseq")
-    fail_usage("--to {}: should be hf, fairseq or onnx", options.to);
+  if (options.to == "onnx") return run_onnx_export(options);
+  const CheckpointForm* form = checkpoint_form(options.to);
+  if (options.to != "hf" && form == nullptr)
+    fail_usage("--to {}: should be hf, fairseq, s3prl or onnx", options.to);
   refuse_onnx_options(options);
   if (options.dtype == "int8") fail_usage("--dtype int8: goes with --to onnx");
-  const bool to_hf = options.to == "hf";
-  if (!to_hf && options.dtype != "f32")
-    fail_usage("--dtype {}: fairseq's checkpoints are f32", options.dtype);
-  ModelWeights model = exported_weights(options);
-  to_hf ? check_hf_can_hold(model.config, options.model)
-        : check_fairseq_can_hold(model.config, options.model);
-  model.config.wave_norm = exported_wave_norm(model.config.wave_norm, to_hf);
-  if (to_hf ? holds_model(options.output, source_of(model), options.overwrite)
-            : holds_checkpoint(options, model)) {
-    log_info("export", "{} is there already: nothing to do", options.output);
-    return;
-  }
-  to_hf ? export_to_hf(options, model) : export_to_fairseq(options, model);
-  log_info("export", "{}: {} tensors as {}, model {}", options.output, model.tensors.size(), options.dtype,
-           model.hash());
+  if (form != nullptr && options.dtype != "f32")
+    fail_usage("--dtype {}: {}'s checkpoints are f32", options.dtype, options.to);
+  form != nullptr ? export_to_file(options, *form) : export_to_hf(options);
 }
 
 }  // namespace retort

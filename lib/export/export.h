@@ -7,9 +7,9 @@
 namespace retort {
 
 struct ExportOptions {
-  std::string to = "hf";      // the form: hf (Hugging Face transformers), fairseq or onnx
+  std::string to = "hf";      // the form: hf (Hugging Face transformers), fairseq, s3prl or onnx
   std::string model;          // model folder
-  std::string output;         // folder to make; of fairseq: a file
+  std::string output;         // folder to make; of fairseq and s3prl: a file
   std::string dtype = "f32";  // of the weights: f32; of hf also f16; of onnx a GraphPrecision
   int threads = 0;            // of the check of features; 0: all
   bool overwrite = false;     // replace an export that is there
@@ -28,10 +28,9 @@ struct ExportOptions {
 
 // Writes the model without the heads that training added, as config.json, preprocessor_config.json and
 // model.safetensors (and a modelling file where transformers has no class for it: export/hf_export.h) or as a
-// checkpoint of fairseq, then reads it back: every tensor has to be the model's
-// own, and so (in builds with LibTorch) have the features of a synthetic waveform. The output appears whole
-// or not at all. One that holds this very export already is left alone; any other is refused without
-// overwrite.
+// checkpoint of fairseq or s3prl, then reads it back: every tensor has to be the model's own, and so have the
+// features of a synthetic waveform. The output appears whole or not at all. One that holds this very export
+// already is left alone; any other is refused without overwrite.
 void run_export(const ExportOptions& options);
 
 }  // namespace retort

@@ -2,6 +2,9 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
+#include "audio/resample.h"
 #include "model/checkpoint_formats.h"
 #include "model/tensors.h"
 
@@ -11,21 +14,8 @@ namespace {
 constexpr double fairseq_norm_eps = 1e-5;
 constexpr int unused_final_dim = 256;  // of the heads for no labels
 
-// "[(512,10,5)] + [(512,3,2)] * 4": one term per run of equal layers.
-std::string conv_layers_text(const std::vector<ConvLayerShape>& layers) {
-  std::vector<std::string> terms;
-  for (std::size_t i = 0; i < layers.size();) {
-    const ConvLayerShape& layer = layers[i];
-    std::size_t end = i;
-    while (end < layers.size() && layers[end].channels == layer.channels &&
-           layers[end].kernel == layer.kernel && layers[end].stride == layer.stride)
-      ++end;
-    std::string term = fmt::format("[({}, {}, {})]", layer.channels, layer.kernel, layer.stride);
-    if (end - i > 1) term += fmt::format(" * {}", end - i);
-    terms.push_back(std::move(term));
-    i = end;
-  }
-  return fmt::format("{}", fmt::join(terms, " + "));
+double frame_rate(const ModelConfig& config) {
+  return static_cast<double>(model_rate) / config.stride();
 }
 
 Json model_section(const ModelConfig& config) {
@@ -49,6 +39,7 @@ Json model_section(const ModelConfig& config) {
   if (config.positional == PositionalForm::batch_norm) model["conv_pos_batch_norm"] = true;
   if (config.type == "hubert") {
     model["_name"] = "hubert";
+    model["label_rate"] = frame_rate(config);
     model["final_dim"] = unused_final_dim;
     model["untie_final_proj"] = true;
   } else if (config.type == "wavlm") {
@@ -58,64 +49,140 @@ Json model_section(const ModelConfig& config) {
     model["max_distance"] = config.relative_distance;
   } else {
     model["_name"] = config.type == "wav2vec2" ? "wav2vec2" : "data2vec_audio";
+    if (config.type == "wav2vec2") model["final_dim"] = 1;
   }
   return model;
 }
 
 Json task_section(const ModelConfig& config) {
-  Json task = {{"data", ""}, {"sample_rate", 16000}, {"normalize", config.wave_norm != "none"}};
+  Json task = {{"data", ""}, {"sample_rate", model_rate}, {"normalize", config.wave_norm != "none"}};
   task["_name"] = config.type == "hubert" ? "hubert_pretraining" : "audio_pretraining";
   if (config.type == "hubert") {
     task["labels"] = Json::array();
-    task["label_rate"] = static_cast<double>(16000) / config.stride();
+    task["label_rate"] = frame_rate(config);
   }
   return task;
-}
-
-Json cfg_of(const ModelConfig& config) {
-  Json model = model_section(config);
-  if (config.type != "wavlm") return {{"model", std::move(model)}, {"task", task_section(config)}};
-  model["normalize"] = config.wave_norm != "none";
-  return model;
 }
 
 TensorToWrite as_written(const std::string& name, const NamedTensor& tensor) {
   return {name, "F32", tensor.shape, tensor.values.data(), tensor.values.size() * sizeof(float)};
 }
 
-bool is_encoders(const TensorSpec& spec) {
-  return spec.role != TensorRole::head;
+// fairseq's classes have no projection where the encoder is as wide as the conv stack; data2vec's always has.
+bool leaves_projection_out(const ModelConfig& config) {
+  return config.type != "data2vec-audio" && config.hidden == config.conv.back().channels;
+}
+
+bool is_identity(const NamedTensor& weight) {
+  const auto width = static_cast<std::size_t>(weight.shape.at(0));
+  for (std::size_t i = 0; i < weight.values.size(); ++i)
+    if (weight.values[i] != (i / width == i % width ? 1.0f : 0.0f)) return false;
+  return true;
+}
+
+bool has_idle_projection(const ModelWeights& model) {
+  const std::string name = "feature_projection.projection.";
+  const std::vector<float>& bias = model.tensors.at(name + "bias").values;
+  return is_identity(model.tensors.at(name + "weight")) &&
+         std::all_of(bias.begin(), bias.end(), [](float value) { return value == 0; });
+}
+
+bool is_written(const TensorSpec& spec, const ModelConfig& config) {
+  return spec.role != TensorRole::head &&
+         !(leaves_projection_out(config) && spec.name.starts_with("feature_projection.projection."));
+}
+
+void add_hubert_heads(const ModelConfig& config, FairseqParts& parts) {
+  parts.tensors.push_back({"final_proj.weight", "F32", {0, config.hidden}, nullptr, 0});
+  parts.tensors.push_back({"final_proj.bias", "F32", {0}, nullptr, 0});
+  parts.tensors.push_back({"label_embs_concat", "F32", {0, unused_final_dim}, nullptr, 0});
+}
+
+void add_wav2vec2_heads(const ModelConfig& config, FairseqParts& parts) {
+  const int64_t targets = config.conv.back().channels;
+  parts.zeros.resize(static_cast<std::size_t>(std::max<int64_t>(targets, config.hidden)));
+  const auto add = [&parts](const char* name, std::vector<int64_t> shape) {
+    const auto count = static_cast<std::size_t>(shape.back());
+    parts.tensors.push_back({name, "F32", std::move(shape), parts.zeros.data(), count * sizeof(float)});
+  };
+  add("project_q.weight", {1, targets});
+  add("project_q.bias", {1});
+  add("final_proj.weight", {1, config.hidden});
+  add("final_proj.bias", {1});
 }
 
 }  // namespace
 
-void check_fairseq_can_hold(const ModelConfig& config, const std::string& where) {
+// One term per run of equal layers.
+std::string conv_layers_text(const std::vector<ConvLayerShape>& layers) {
+  std::vector<std::string> terms;
+  for (std::size_t i = 0; i < layers.size();) {
+    const ConvLayerShape& layer = layers[i];
+    std::size_t end = i;
+    while (end < layers.size() && layers[end].channels == layer.channels &&
+           layers[end].kernel == layer.kernel && layers[end].stride == layer.stride)
+      ++end;
+    std::string term = fmt::format("[({}, {}, {})]", layer.channels, layer.kernel, layer.stride);
+    if (end - i > 1) term += fmt::format(" * {}", end - i);
+    terms.push_back(std::move(term));
+    i = end;
+  }
+  return fmt::format("{}", fmt::join(terms, " + "));
+}
+
+void check_fairseq_can_hold(const ModelWeights& model, const std::string& where, const std::string& toolkit) {
+  const ModelConfig& config = model.config;
   if (config.type == "fithubert" || config.time_reduction > 1)
-    fail("{}: fairseq has no model with a time reduction", where);
-  if (config.blocks == BlockKind::lstm) fail("{}: fairseq has no HuBERT of LSTM layers", where);
+    fail("{}: {} has no model with a time reduction", where, toolkit);
+  if (config.blocks == BlockKind::lstm) fail("{}: {} has no HuBERT of LSTM layers", where, toolkit);
   if (!config.projection_norm)
-    fail("{}: fairseq's models always have a norm before the projection, this one has none; export to hf",
-         where);
+    fail("{}: {}'s models always have a norm before the projection, this one has none; export to hf or s3prl",
+         where, toolkit);
   if (config.norm_eps != fairseq_norm_eps)
-    fail("{}: fairseq's layer norms have an eps of {}, this model's have {}; export to hf", where,
+    fail("{}: {}'s layer norms have an eps of {}, this model's have {}; export to hf", where, toolkit,
          fairseq_norm_eps, config.norm_eps);
+  if (leaves_projection_out(config) && !has_idle_projection(model))
+    fail(
+        "{}: {}'s models have no projection where encoder and conv stack are both {} wide, this one has; "
+        "export to hf",
+        where, toolkit, config.hidden);
+}
+
+ModelWeights as_fairseq_holds(ModelWeights model) {
+  model.config.final_dim = 0;
+  model.config.classes = 0;
+  model.config.prediction = {};
+  keep_listed_tensors(model);
+  if (!model.config.mask_embedding)
+    model.tensors["masked_spec_embed"] = {{model.config.hidden},
+                                          std::vector<float>(static_cast<std::size_t>(model.config.hidden))};
+  model.config.mask_embedding = true;
+  return model;
+}
+
+FairseqParts fairseq_parts(const ModelWeights& model) {
+  FairseqParts parts{model_section(model.config), task_section(model.config), {}, {}};
+  for (const TensorSpec& spec : model_tensors(model.config))
+    if (is_written(spec, model.config))
+      parts.tensors.push_back(
+          as_written(fairseq_from_canonical(spec.name, model.config), model.tensors.at(spec.name)));
+  return parts;
+}
+
+void add_idle_heads(const ModelConfig& config, FairseqParts& parts) {
+  if (config.type == "hubert") add_hubert_heads(config, parts);
+  if (config.type == "wav2vec2") add_wav2vec2_heads(config, parts);
 }
 
 void write_fairseq_checkpoint(const std::filesystem::path& path, const ModelWeights& model) {
-  check_fairseq_can_hold(model.config, path.string());
-  std::vector<TensorToWrite> tensors;
-  for (const TensorSpec& spec : model_tensors(model.config)) {
-    if (!is_encoders(spec)) continue;
-    tensors.push_back(
-        as_written(fairseq_from_canonical(spec.name, model.config), model.tensors.at(spec.name)));
+  FairseqParts parts = fairseq_parts(model);
+  add_idle_heads(model.config, parts);
+  Json cfg = {{"model", parts.model}, {"task", parts.task}};
+  if (model.config.type == "wavlm") {
+    cfg = parts.model;
+    cfg["normalize"] = parts.task.at("normalize");
   }
-  if (model.config.type == "hubert") {
-    const int64_t width = model.config.hidden;
-    tensors.push_back({"final_proj.weight", "F32", {0, width}, nullptr, 0});
-    tensors.push_back({"final_proj.bias", "F32", {0}, nullptr, 0});
-    tensors.push_back({"label_embs_concat", "F32", {0, unused_final_dim}, nullptr, 0});
-  }
-  write_torch_file(path, {{"cfg", cfg_of(model.config)}}, "model", tensors);
+  write_torch_file(path, {{"cfg", std::move(cfg)}}, "model", parts.tensors);
 }
 
 }  // namespace retort

@@ -1,6 +1,7 @@
 #include "model/weights.h"
 
 #include <algorithm>
+#include <set>
 
 namespace retort {
 namespace {
@@ -27,6 +28,12 @@ void ModelHasher::add(const std::string& name, const std::vector<int64_t>& shape
   if (counted == counted_.end() || is_idle_conv_bias(name, counted->second, values)) return;
   hasher_.add(fmt::format("{}{}\n", name, shape_text(shape)));
   hasher_.add(values.data(), values.size() * sizeof(float));
+}
+
+void keep_listed_tensors(ModelWeights& model) {
+  std::set<std::string> listed;
+  for (const TensorSpec& spec : model_tensors(model.config)) listed.insert(spec.name);
+  std::erase_if(model.tensors, [&listed](const auto& tensor) { return !listed.contains(tensor.first); });
 }
 
 std::string ModelWeights::hash() const {

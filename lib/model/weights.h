@@ -28,6 +28,9 @@ struct ModelWeights {
   std::string hash() const;
 };
 
+// Takes away the tensors that the config does not list, such as those of a head it no longer has.
+void keep_listed_tensors(ModelWeights& model);
+
 // ModelWeights::hash() over tensors that come one at a time, in order of name.
 class ModelHasher {
  public:

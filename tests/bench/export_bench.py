@@ -104,8 +104,8 @@ class ExportBench:
             self.row(f"onnx, {UNITS} units", dtype, "", f"{100 * found['equal_units']:.2f} % equal", self.runtime(out), "", "")
 
     def folders(self):
-        for form, dtype in (("hf", "f32"), ("hf", "f16"), ("fairseq", "f32")):
-            out = self.folder / f"{form}-{dtype}{'.pt' if form == 'fairseq' else ''}"
+        for form, dtype in (("hf", "f32"), ("hf", "f16"), ("fairseq", "f32"), ("s3prl", "f32")):
+            out = self.folder / f"{form}-{dtype}{'' if form == 'hf' else '.pt'}"
             failed, log = self.export(out, "--to", form, "--dtype", dtype)
             if failed:
                 self.refused(form, dtype, failed)

@@ -1,9 +1,11 @@
 """oracle_exports.py FORM EXPORT WAV OUT.npy: loads an export with the package it is for, and writes its last layer.
 
-FORM is hf (transformers, every key has to fit) or fairseq (s3prl's copy of fairseq's modules, strict). Needs torch and that package.
+FORM is hf (transformers, every key has to fit), fairseq (s3prl's copy of fairseq's modules, strict) or s3prl (its own upstream, as a
+downstream task loads it). Needs torch and that package.
 """
 
 import dataclasses
+import importlib
 import pathlib
 import sys
 
@@ -55,25 +57,37 @@ def last_layer_fairseq(path, samples):
     return (features["x"] if isinstance(features, dict) else features[0])[0]
 
 
-def taken(config_class, values, **more):
+def last_layer_s3prl(path, samples):
+    """What downstream tasks get of s3prl's upstream for this file."""
+    checkpoint = torch.load(path, weights_only=True)
+    config = checkpoint.get("model_cfg") or {"_name": "distiller" if "Distiller" in checkpoint else "wavlm"}
+    folder = {"data2vec_audio": "data2vec"}.get(config["_name"], config["_name"])
+    upstream = importlib.import_module(f"s3prl.upstream.{folder}.expert").UpstreamExpert(str(path)).eval()
+    return upstream([torch.from_numpy(samples)])["last_hidden_state"][0]
+
+
+def taken(config_class, values):
     """The config with those values that it has fields for, which fairseq's own classes have more of."""
     fields = {field.name for field in dataclasses.fields(config_class)}
-    return config_class(**{key: value for key, value in values.items() if key in fields}, **more)
+    return config_class(**{key: value for key, value in values.items() if key in fields})
 
 
 def fairseq_model(cfg):
     name = cfg["model"]["_name"]
     if name == "hubert":
         from s3prl.upstream.hubert.hubert_model import HubertConfig, HubertModel, HubertPretrainingConfig
-        model = taken(HubertConfig, cfg["model"], label_rate=cfg["task"]["label_rate"])
+        model = taken(HubertConfig, cfg["model"])
         return HubertModel(model, taken(HubertPretrainingConfig, cfg["task"]), [])
-    raise ValueError(f"{name} is not tried here: s3prl's classes want the heads that stay behind")
+    if name == "wav2vec2":
+        from s3prl.upstream.wav2vec2.wav2vec2_model import Wav2Vec2Config, Wav2Vec2Model
+        return Wav2Vec2Model(taken(Wav2Vec2Config, cfg["model"]))
+    raise ValueError(f"{name} is not tried here: its class wants a head that stays behind")
 
 
 def main():
     form, export, wav, out = sys.argv[1:]
     with torch.no_grad():
-        values = {"hf": last_layer_hf, "fairseq": last_layer_fairseq}[form](export, samples_of(wav))
+        values = {"hf": last_layer_hf, "fairseq": last_layer_fairseq, "s3prl": last_layer_s3prl}[form](export, samples_of(wav))
     np.save(out, values.numpy().astype("<f4"))
 
 

@@ -77,7 +77,7 @@ class ExportTest(ToolTest):
 
     def test_wrong_use(self):
         self.student()
-        self.fails(2, "hf", "retort-export", "--to", "kaldi", "student", "-o", "out")
+        self.fails(2, "s3prl", "retort-export", "--to", "kaldi", "student", "-o", "out")
         self.fails(2, "--codebook: goes with --to onnx", "retort-export", "student", "-o", "out", "--codebook", "km")
         self.fails(2, "--opset: goes with --to onnx", "retort-export", "student", "-o", "out", "--opset", "16")
         self.fails(2, "--dtype", "retort-export", "student", "-o", "out", "--dtype", "int8")
@@ -148,6 +148,113 @@ class ExportTest(ToolTest):
         self.succeeds(*command, "new/model.pt")
         self.assertIn("nothing to do", self.succeeds(*command, "new/model.pt").err)
         self.assertEqual(list(self.bytes_of("new")), ["model.pt"])
+
+    def change_own_file(self, model, **changes):
+        path = self.folder / model / "retort.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+    def same_tensors(self, ours, theirs):
+        self.assertEqual(sorted(ours), sorted(theirs))
+        self.assertEqual([name for name in ours if ours[name] != theirs[name]], [])
+
+    def imported(self, variant, out="model"):
+        """A checkpoint of tests/fixtures/parity as a model folder."""
+        folder = FIXTURES / "parity" / variant
+        checkpoint = json.loads((folder / "variant.json").read_text())["checkpoint"]
+        self.succeeds("retort-import", folder / checkpoint, "-o", out)
+        return out
+
+    def back_from_s3prl(self, model, out="out.pt"):
+        """What retort-import makes of the export, and what it calls the format."""
+        self.succeeds("retort-export", "--to", "s3prl", model, "-o", out, "--overwrite")
+        self.succeeds("retort-import", out, "-o", "back", "--overwrite")
+        return (read_tensors(self.folder / "back/model.safetensors"),
+                self.read_json("back/retort.json")["provenance"]["imported"]["format"])
+
+    def test_students_for_s3prls_distiller_keep_their_heads(self):
+        for variant in ("distilhubert", "distilhubert-one-head"):
+            model = self.imported(variant, variant)
+            tensors, name = self.back_from_s3prl(model, f"{variant}.pt")
+            self.assertEqual(name, "s3prl-distiller")
+            self.same_tensors(tensors, read_tensors(self.folder / model / "model.safetensors"))
+            self.assertIn("heads.split.weight", tensors)
+            ours, back = self.read_json(f"{model}/retort.json"), self.read_json("back/retort.json")
+            self.assertEqual((back["hash"], back["prediction_heads"]), (ours["hash"], ours["prediction_heads"]))
+            before = (self.folder / f"{variant}.pt").read_bytes()
+            self.succeeds("retort-export", "--to", "s3prl", model, "-o", "again.pt", "--overwrite")
+            self.assertEqual((self.folder / "again.pt").read_bytes(), before)
+
+    def test_a_student_without_prediction_heads_for_s3prls_distiller(self):
+        tensors, name = self.back_from_s3prl(self.student())
+        self.assertEqual(name, "s3prl-distiller")
+        self.same_tensors(tensors, self.encoder)
+
+    def test_models_as_s3prl_converts_them(self):
+        for variant, name in (("fairseq-hubert-noproj", "s3prl"), ("fairseq-wav2vec2", "s3prl"), ("fairseq-data2vec", "s3prl"),
+                              ("wavlm-large", "fairseq")):
+            with self.subTest(variant):
+                tensors, found = self.back_from_s3prl(self.imported(variant, variant), f"{variant}.pt")
+                ours = read_tensors(self.folder / variant / "model.safetensors")
+                heads = [key for key in ours if key.startswith(("final_proj.", "label_embeddings"))]
+                self.same_tensors(tensors, {key: value for key, value in ours.items() if key not in heads})
+                self.assertEqual((found, self.read_json("back/retort.json")["hash"]),
+                                 (name, self.read_json(f"{variant}/retort.json")["hash"]))
+
+    def test_a_mask_embedding_that_classes_want_is_zeros(self):
+        model = copy_model("pre", self.folder / "model")
+        tensors = read_tensors(model / "model.safetensors")
+        del tensors["hubert.masked_spec_embed"]
+        write_tensors(model / "model.safetensors", tensors)
+        for form in ("fairseq", "s3prl"):
+            self.succeeds("retort-export", "--to", form, model, "-o", f"{form}.pt")
+            self.succeeds("retort-import", f"{form}.pt", "-o", f"{form}-back")
+            data = read_tensors(self.folder / f"{form}-back/model.safetensors")["masked_spec_embed"][2]
+            self.assertEqual(data, bytes(36 * 4))
+
+    def test_what_no_upstream_of_s3prl_has(self):
+        def refuses(text, model, code=1, *more):
+            self.fails(code, text, "retort-export", "--to", "s3prl", model, "-o", "out.pt", *more)
+        refuses("s3prl has no HuBERT of LSTM layers", FIXTURES / "lstm" / "both")
+        refuses("s3prl has no model with a batch norm", FIXTURES / "parity" / "hf-hubert-batchnorm")
+        student = self.student()
+        self.change_own_file(student, wave_norm="zscore")
+        refuses("s3prl's distiller takes waveforms as they are, this model wants them normalised (zscore)", student)
+        refuses("--heads: goes with --to hf", student, 2, "--heads")
+        refuses("--dtype f16: s3prl's checkpoints are f32", student, 2, "--dtype", "f16")
+        refuses("--audio: goes with --to onnx", student, 2, "--audio", "clip.wav")
+        self.leaves_nothing("out.pt", "out.pt.unverified", "out.pt.tmp")
+
+    def test_a_projection_where_fairseq_has_none(self):
+        """fairseq-hubert-noproj got the identity when it was imported; only that can be left out again."""
+        weights = self.folder / self.imported("fairseq-hubert-noproj") / "model.safetensors"
+        tensors = read_tensors(weights)
+        name = "feature_projection.projection.bias"
+        dtype, shape, data = tensors[name]
+        tensors[name] = (dtype, shape, struct.pack("<f", 0.5) + data[4:])
+        write_tensors(weights, tensors)
+        self.change_own_file("model", hash="")
+        for form in ("fairseq", "s3prl"):
+            self.fails(1, f"{form}'s models have no projection where", "retort-export", "--to", form, "model", "-o", "out.pt")
+        self.leaves_nothing("out.pt", "out.pt.unverified")
+
+    def test_the_same_model_in_another_form_is_another_export(self):
+        model = copy_model("pre", self.folder / "model")
+        command = ["retort-export", model, "-o", "out.pt", "--to"]
+        self.succeeds(*command, "fairseq")
+        self.fails(1, "out.pt: it exists and is in another form (fairseq); --overwrite replaces it", *command, "s3prl")
+        self.succeeds(*command, "s3prl", "--overwrite")
+        self.assertIn("nothing to do", self.succeeds(*command, "s3prl").err)
+        self.fails(1, "in another form (s3prl)", *command, "fairseq")
+
+    def test_a_model_that_was_changed_after_its_hash_was_written(self):
+        self.change_own_file(self.student(), hash="0" * 32)
+        for form in ("hf", "s3prl"):
+            self.fails(1, "hash", "retort-export", "--to", form, "student", "-o", "out")
+        self.leaves_nothing("out", "out.tmp", "out.unverified")
+
+    def test_a_full_disk_leaves_no_checkpoint(self):
+        self.fails_on_a_full_disk(2048, "out.pt", "retort-export", "--to", "s3prl", self.student(), "-o", "out.pt")
+        self.leaves_nothing("out.pt", "out.pt.tmp", "out.pt.unverified", "out.pt.unverified.tmp")
 
     def test_models_that_do_not_fit(self):
         self.fails(1, "no such model folder or checkpoint", "retort-export", "nowhere", "-o", "out")
