@@ -26,6 +26,17 @@ struct Job {
   GraphOptions graph;
 };
 
+// A codebook of another layer or model is told before there is a graph that would give its units.
+void check_codebook(const Job& job) {
+  const Layer& layer = job.graph.layers.front();
+  FrameOrigin frames;
+  frames.model = job.model.hash();
+  frames.layer = layer.name();
+  frames.wave_norm = job.model.config.wave_norm;
+  frames.hop = layer_hop(layer, job.model.config);
+  require_same_features(*job.codebook, frames, layer_dim(layer, job.model.config));
+}
+
 Job read_job(const ExportOptions& options) {
   Job job;
   job.graph.precision = parse_graph_precision(options.dtype);
@@ -40,6 +51,7 @@ Job read_job(const ExportOptions& options) {
   }
   job.model = read_model(options.model);
   job.graph.layers = parse_layers(layers.empty() ? "final" : layers, job.model.config);
+  if (job.codebook) check_codebook(job);
   return job;
 }
 
@@ -127,6 +139,19 @@ Json check(OnnxModel& graph, const ExportOptions& options, const GraphOptions& g
           {"outputs", std::move(outputs)}};
 }
 
+// An export that is there has its form already; only the codebook, which is not in it, has to be named again.
+void refuse_what_exports_say(const ExportOptions& options) {
+  const ExportOptions none;
+  const char* given = !options.layers.empty()       ? "--layers"
+                      : options.dtype != none.dtype ? "--dtype"
+                      : options.opset != none.opset ? "--opset"
+                      : options.lengths             ? "--lengths"
+                      : !options.license.empty()    ? "--license"
+                      : options.overwrite           ? "--overwrite"
+                                                    : nullptr;
+  if (given != nullptr) fail_usage("{}: --verify takes an export as it is; leave {} out", given, given);
+}
+
 }  // namespace
 
 void export_to_onnx(const ExportOptions& options) {
@@ -151,6 +176,7 @@ void export_to_onnx(const ExportOptions& options) {
 }
 
 void verify_onnx(const ExportOptions& options) {
+  refuse_what_exports_say(options);
   const fs::path path = options.verify;
   const fs::path file = fs::is_directory(path) ? path / "model.onnx" : path;
   const std::map<std::string, std::string> metadata = onnx_metadata(file);

@@ -4,7 +4,7 @@ import json
 import unittest
 
 from harness import FIXTURES, ToolTest, write_wav
-from small_models import copy_model
+from small_models import copy_model, read_tensors, write_tensors
 
 LSTM = FIXTURES / "lstm" / "both"
 CLIP = FIXTURES / "audio" / "voice2100.wav"
@@ -66,7 +66,16 @@ class OnnxExportTest(ToolTest):
 
     def test_a_codebook_of_another_layer_or_model(self):
         self.fails(1, "enc1", *self.export("--codebook", self.codebook("enc1"), "--layers", "enc2"))
-        self.fails(1, "model", *self.export("--codebook", "km", model=FIXTURES / "lstm/forward"))
+        self.fails(1, "frames with dimension 22, these have 13", *self.export("--codebook", "km", model=FIXTURES / "lstm/forward"))
+        changed = self.folder / "changed"
+        changed.mkdir()
+        for name in ("config.json", "preprocessor_config.json", "retort.json", "model.safetensors"):
+            (changed / name).write_bytes((LSTM / name).read_bytes())
+        tensors = read_tensors(changed / "model.safetensors")
+        name = "encoder.lstm.0.bias_ih"
+        tensors[name] = (*tensors[name][:2], bytes(len(tensors[name][2])))
+        write_tensors(changed / "model.safetensors", tensors)
+        self.fails(1, "the codebook was made from frames with model ", *self.export("--codebook", "km", model=changed))
         self.fails(2, "labels the frames of one layer", *self.export("--codebook", "km", "--layers", "enc1,enc2"))
         self.leaves_nothing("out", "out.tmp")
 
@@ -76,6 +85,8 @@ class OnnxExportTest(ToolTest):
         self.assertIn("computes what", self.succeeds(*verify, "out", LSTM).err)
         self.succeeds(*verify, "out/model.onnx", "--audio", CLIP, LSTM)
         self.fails(1, "made of model", *verify, "out", FIXTURES / "lstm/forward")
+        for option in (["--layers", "enc1"], ["--dtype", "int8"], ["--opset", "13"], ["--lengths"], ["--license", "MIT"], ["--overwrite"]):
+            self.fails(2, f"leave {option[0]} out", *verify, "out", *option, LSTM)
         graph = self.folder / "out/model.onnx"
         whole = graph.read_bytes()
         for size in (0, 10, len(whole) // 2, len(whole) - 1):
@@ -107,7 +118,8 @@ class OnnxExportTest(ToolTest):
         self.fails(1, "silence.wav is silent", *self.export("--audio", "silence.wav"))
         write_wav(self.folder / "short.wav", [0.1] * 100)
         self.fails(1, "short", *self.export("--audio", "short.wav"))
-        self.fails(2, "--opset 12: should be from 13 to 17", *self.export("--opset", "12"))
+        for opset in ("12", "18", "-1"):
+            self.fails(2, f"--opset {opset}: should be from 13 to 17", *self.export("--opset", opset))
         self.fails(2, "layer enc9", *self.export("--layers", "enc9"))
         self.fails(2, "-o: name the output", "retort-export", "--to", "onnx", LSTM)
         self.leaves_nothing("out", "out.tmp")
