@@ -117,7 +117,10 @@ void check_subspaces(const ClusterOptions& options) {
 // The codebook's report: of the one that is there, or of one that `make` makes.
 template <class Make>
 Json make_once(const ClusterOptions& options, const Input& input, const Json& job, const Make& make) {
-  if (is_done(options, job)) return report_on_disk(options.output);
+  if (is_done(options, job)) {
+    if (options.step == "update") remove_passes(options.output);  // one that was stopped may have left them
+    return report_on_disk(options.output);
+  }
   refuse_labels_before_codebook(options, input.origin);
   return make();
 }

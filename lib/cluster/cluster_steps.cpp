@@ -26,7 +26,7 @@ class PassFolder {
 
   bool begun() const { return std::filesystem::exists(state_file()); }
 
-  // The state between two passes. What a process that was stopped left of an earlier pass goes.
+  // The state between two passes.
   void write(const Json& job, int pass, const FeatureNorm& norm, const std::vector<float>& reference,
              const Lloyd& lloyd) const {
     write_npy_matrix(centroid_file(pass), lloyd.centroids());
@@ -36,9 +36,14 @@ class PassFolder {
                               {"normalisation", norm.to_json()},
                               {"reference", reference},
                               {"lloyd", lloyd.to_json()}});
+    remove_before(pass);
+  }
+
+  // What lies there of earlier passes goes: nobody reads it any more.
+  void remove_before(int pass) const {
     for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
       const std::string name = entry.path().filename().string();
-      if (name.starts_with("pass-") && !name.starts_with(prefix(pass))) std::filesystem::remove(entry.path());
+      if (name.starts_with("pass-") && name < prefix(pass)) std::filesystem::remove(entry.path());
     }
   }
 
@@ -171,7 +176,10 @@ Json update_step(const ClusterOptions& options, const FrameSource& source, const
   if (!folder.begun()) return begin(options, source, folder, input, job);
   Standing standing = read_standing(options, folder, job);
   const std::optional<Clusters> clusters = gather(options, folder, job, standing);
-  if (!clusters) return progress_of("update", standing.pass, standing.lloyd);
+  if (!clusters) {
+    folder.remove_before(standing.pass);  // which an update that was stopped may have left
+    return progress_of("update", standing.pass, standing.lloyd);
+  }
   const NormalisedFrames normalised(source, standing.norm);
   standing.lloyd.take(*clusters, *select_training_frames(normalised, options.kmeans));
   if (!standing.lloyd.done()) {
@@ -182,7 +190,7 @@ Json update_step(const ClusterOptions& options, const FrameSource& source, const
   result.engine = resolve_kmeans_engine(options.kmeans.engine, options.kmeans.device);
   result.starts = {result.inertia};
   Json report = write_result(options, input, standing.norm, result, job);
-  folder.remove();
+  remove_passes(options.output);
   return report;
 }
 
@@ -204,6 +212,10 @@ void check_step_options(const ClusterOptions& options) {
         "--step: keeps no labels to score by --alignments; use retort-label and retort-evaluate units");
   if (options.kmeans.engine == "faiss")
     fail_usage("--step: FAISS makes its iterations itself; use another engine");
+}
+
+void remove_passes(const std::string& output) {
+  PassFolder(output).remove();
 }
 
 Json run_cluster_step(const ClusterOptions& options, const FrameSource& source, const Input& input,

@@ -13,6 +13,9 @@ namespace retort {
 // Throws a usage Error for options that cannot be made in steps.
 void check_step_options(const ClusterOptions& options);
 
+// Removes what the steps that made a codebook have left beside it.
+void remove_passes(const std::string& output);
+
 // Returns how far the job is, or after its last step the report.
 Json run_cluster_step(const ClusterOptions& options, const FrameSource& source, const Input& input,
                       const Json& job);

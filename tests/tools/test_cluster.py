@@ -187,6 +187,24 @@ class ClusterTest(ToolTest):
         self.fails(2, "one start", *job, "--step", "update", "--starts", 2)
         self.fails(2, "frame store first", "retort-cluster", "-k", 3, "--model", "mfcc", "a.wav", "-o", "x", "--step", "update")
 
+    def test_what_a_stopped_update_left_goes_with_the_next_one(self):
+        job = ["retort-cluster", "-k", 3, "x.npy", "-o", "cb"]
+        self.succeeds(*job, "--step", "update")
+        self.succeeds(*job, "--step", "assign")
+        shutil.copytree(self.folder / "cb/passes", self.folder / "earlier")
+        self.succeeds(*job, "--step", "update")
+        moved = self.bytes_of("cb")
+        for file in (self.folder / "earlier").glob("pass-0000-*"):
+            shutil.copy(file, self.folder / "cb/passes")
+        self.assertNotEqual(self.bytes_of("cb"), moved)
+        self.succeeds(*job, "--step", "update")
+        self.assertEqual(self.bytes_of("cb"), moved)
+        self.in_steps(1, *job)
+        done = self.bytes_of("cb")
+        shutil.copytree(self.folder / "earlier", self.folder / "cb/passes")
+        self.succeeds(*job, "--step", "update")
+        self.assertEqual(self.bytes_of("cb"), done)
+
     def test_a_budget_of_memory_changes_no_byte(self):
         values = [(math.sin(i * 0.37) + j * math.cos(i * 1.7)) for i in range(20000) for j in range(64)]
         write_npy(self.folder / "many.npy", [values[i:i + 64] for i in range(0, len(values), 64)])
