@@ -96,12 +96,38 @@ class LocalTest(SubmitTest):
         self.assertTrue((self.folder / "stopped").exists())
         self.assertIn("failed: 0-1", err)
 
+    def test_the_line_to_run_again_without_dashes(self):
+        failed = self.submit("--tasks", 2, "bash", "-c", "test -e mended || test $RETORT_SHARD = 0/2", "--only")
+        (self.folder / "mended").touch()
+        line = self.rerun_line(failed)
+        self.assertEqual(line[-5:-3], ["--", "bash"])
+        self.assertEqual(self.submit(*line[1:]).code, 0)
+
+    def test_logs_of_a_job_that_runs_are_left_alone(self):
+        command = ["--tasks", 1, "--", "bash", "-c", "touch begun; while [ ! -e over ]; do sleep 0.01; done"]
+        with subprocess.Popen([str(SUBMIT), *map(str, command)], cwd=self.folder, stderr=subprocess.DEVNULL) as process:
+            while not (self.folder / "begun").exists():
+                time.sleep(0.01)
+            second = self.submit("--tasks", 2, "--", "bash", "-c", "touch second")
+            (self.folder / "over").touch()
+            self.assertEqual(process.wait(timeout=60), 0)
+        self.assertEqual(second.code, 2)
+        self.assertIn("name other --logs", second.err)
+        self.assertFalse((self.folder / "second").exists())
+
     def test_wrong_usage(self):
+        (self.folder / "file").touch()
         for error, args in (("no command", ["--tasks", 2]), ("give one of them", ["--tasks", 2, "--processes", 2, "--", "true"]),
                             ("there are tasks 0 to 1", ["--tasks", 2, "--only", "2", "--", "true"]),
                             ("should be like 3,7,9-12", ["--tasks", 2, "--only", "x", "--", "true"]),
                             ("go with --backend slurm", ["--after", "3", "--", "true"]),
-                            ("leave it out", ["--tasks", 2, "--", "x", "--shard", "0/2"]), ("holds no job", ["--summary", "--logs", "x"])):
+                            ("leave it out", ["--tasks", 2, "--", "true", "--shard", "0/2"]),
+                            ("leave it out", ["--tasks", 2, "--", "true", "--shard=0/2"]),
+                            ("whole number from 1", ["--tasks", 0, "--", "true"]),
+                            ("goes with --tasks", ["--at-a-time", 2, "--", "true"]),
+                            ("there is no such program", ["--tasks", 2, "--", "retort-nothing", "-o", "x"]),
+                            ("logs cannot be written there", ["--logs", "file/logs", "--", "true"]),
+                            ("holds no job", ["--summary", "--logs", "x"])):
             with self.subTest(error):
                 result = self.submit(*args)
                 self.assertEqual(result.code, 2)
@@ -150,6 +176,28 @@ class SlurmTest(SubmitTest):
         while not (self.folder / "logs/task-00000.code").exists() and time.monotonic() < deadline:
             time.sleep(0.1)
         self.assertEqual(super().submit("--summary", "--logs", "logs").out, "went on a\n")
+
+    def test_logs_of_a_job_in_the_queue_are_left_alone(self):
+        wait = "touch begun; while [ ! -e over ]; do sleep 0.05; done"
+        job = self.submit("--tasks", 2, "--at-a-time", 1, "--no-wait", "--", "bash", "-c", wait).out.strip()
+        while not (self.folder / "begun").exists():
+            time.sleep(0.05)
+        other = self.submit("--tasks", 3, "--no-wait", "--", "bash", "-c", "touch other")
+        self.assertEqual(other.code, 2)
+        self.assertIn("still in SLURM's queue", other.err)
+        summary = super().submit("--summary", "--logs", "logs/bash", env=self.slurm.environment)
+        self.assertEqual(summary.code, 1)
+        self.assertIn(f"0 of 2 tasks done, 2 waiting or running (SLURM job {job})", summary.err)
+        (self.folder / "over").touch()
+        deadline = time.monotonic() + 60
+        while summary.code != 0 and time.monotonic() < deadline:
+            summary = super().submit("--summary", "--logs", "logs/bash", env=self.slurm.environment)
+        self.assertEqual(summary.code, 0, summary.err)
+
+    def test_a_program_that_is_not_there(self):
+        done = self.submit("--tasks", 2, "--", "retort-nothing")
+        self.assertEqual(done.code, 1)
+        self.assertIn("task 1 failed (exit code 127): submit: retort-nothing: No such file or directory", done.err)
 
     def test_a_job_that_sbatch_refuses(self):
         refused = self.submit("--sbatch=--partition=none", "--", "true")
