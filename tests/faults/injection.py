@@ -2,8 +2,10 @@
 twice on one output. After each fault nothing half-made may look whole, and the same command again must end with the bytes
 of an undisturbed run and leave no temporary file."""
 
+import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -16,12 +18,13 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tools"))
 
-from harness import tone, write_wav  # noqa: E402
+from harness import FIXTURES, WITH_TORCH, tone, write_wav  # noqa: E402
 
 SMALL_MODEL = ["student.conv_channels=[8,8,8,8,8,8,8]", "student.hidden=16", "student.layers=2", "student.heads=2",
                "student.ffn=32", "student.pos_kernel=8", "student.pos_groups=2", "student.final_dim=8", "batch.seconds=4",
                "batch.micro_seconds=2", "batch.min_seconds=1", "batch.max_seconds=2", "schedule.warmup_steps=4",
                "optimizer.lr=0.002", "report_every=5", "checkpoint_every=5", "loss.unmasked=1"]
+PARITY = FIXTURES / "parity"
 TIME_LIMIT = 300
 
 
@@ -34,15 +37,23 @@ def build_shim(folder):
     return library
 
 
-class Stage:
-    """A command that makes `output`, and which of the output's files are the same in every run."""
+def without_seconds(result):
+    """A result of retort-evaluate but for the times that it took, which are all that its runs do not share."""
+    return re.sub(rb'"seconds(_by_part)?": ([-+.e0-9]+|{[^}]*})', b'"seconds": 0', result)
 
-    def __init__(self, name, command, output, same=lambda path: True, reads_audio=False, again=()):
+
+class Stage:
+    """A command that makes `output`, which of its files are the same in every run, and what of their bytes."""
+
+    def __init__(self, name, command, output, same=lambda path: True, compared=lambda data: data, reads_audio=False, again=(),
+                 begun=None):
         self.again = list(again)  # what the same command needs to run over what it made itself
+        self.begun = begun  # a folder that the output is a copy of before the command
         self.name = name
         self.command = [str(part) for part in command]
         self.output = output
         self.same = same
+        self.compared = compared
         self.reads_audio = reads_audio
 
 
@@ -60,6 +71,9 @@ class Workshop:
         self.run("extract", "--model", "mfcc", "corpus.jsonl", "-o", "feats")
         self.run("cluster", "-k", 20, "feats", "-o", "codebook")
         self.run("label", "--codebook", "codebook", "feats", "-o", "labels")
+        self.make_passes()
+        self.make_alignments(utterances)
+        self.make_runs()
         if with_torch:
             self.run("distill", *self.training(1), "-o", "model")
 
@@ -68,6 +82,39 @@ class Workshop:
 
     def run(self, name, *options):
         subprocess.run([self.program(name), *map(str, options)], cwd=self.folder, check=True, capture_output=True)
+
+    def passes(self, output):
+        return ["-k", 60, "feats", "--iterations", 1, "-o", output]
+
+    def make_passes(self):
+        """K-means by steps, as it lies between them: before a pass, with the parts of it, and with those of the last one."""
+        self.run("cluster", *self.passes("begun"), "--step", "update")
+        shutil.copytree(self.folder / "begun", self.folder / "gathered")
+        self.assign("gathered")
+        shutil.copytree(self.folder / "gathered", self.folder / "last")
+        self.run("cluster", *self.passes("last"), "--step", "update")
+        self.assign("last")
+
+    def assign(self, output):
+        for shard in ("0/2", "1/2"):
+            self.run("cluster", *self.passes(output), "--step", "assign", "--shard", shard)
+
+    def make_alignments(self, utterances):
+        """Five phones of 0.2 s in each utterance."""
+        (self.folder / "phones.ctm").write_text("".join(
+            f"u{i:04} 1 {0.2 * j:.1f} 0.2 {'ABCD'[(i + j) % 4]}\n" for i in range(utterances) for j in range(5)))
+
+    def make_runs(self, reports=2000):
+        """Two trainings, as far as retort-report reads them."""
+        for name in ("first", "second"):
+            run = self.folder / "runs" / name
+            run.mkdir(parents=True)
+            config = {"format": "retort-run-1", "seed": 0,
+                      "recipe": {"name": "hubert", "student": {"layers": 3, "hidden": 144}, "schedule": {"steps": reports}}}
+            (run / "config.json").write_text(json.dumps(config))
+            (run / "log.jsonl").write_text("".join(
+                json.dumps({"step": step, "epoch": 0, "lr": 0.002, "masked": {"loss": 4.5 / (step + len(name))}}) + "\n"
+                for step in range(1, reports + 1)))
 
     def training(self, steps):
         values = [word for value in SMALL_MODEL for word in ("--set", value)]
@@ -86,6 +133,20 @@ class Workshop:
             Stage("label (audio)", [self.program("label"), "--codebook", "codebook", "--model", "mfcc", "corpus.jsonl",
                                     "-o", out], out, reads_audio=True),
             Stage("copy", [self.program("copy"), "feats", out, "--dtype", "f16"], out, again=["--overwrite"]),
+            Stage("cluster --step assign", [self.program("cluster"), *self.passes(out), "--step", "assign", "--shard", "0/2"],
+                  out, begun="begun"),
+            Stage("cluster --step update", [self.program("cluster"), *self.passes(out), "--step", "update"], out,
+                  begun="gathered"),
+            Stage("cluster --step update, the last", [self.program("cluster"), *self.passes(out), "--step", "update"], out,
+                  begun="last"),
+            Stage("import (fairseq)", [self.program("import"), PARITY / "fairseq-hubert-args/hubert.pt", "-o", out], out),
+            Stage("import (transformers)", [self.program("import"), PARITY / "hf-hubert-ctc-sharded", "-o", out], out),
+            Stage("evaluate (units)", [self.program("evaluate"), "units", "--labels", "labels", "--alignments", "phones.ctm",
+                                       "--hop", 320, "-o", f"{out}/units.json"], out, compared=without_seconds),
+            Stage("evaluate (intrinsic)", [self.program("evaluate"), "intrinsic", "--model", "mfcc", "--corpus", "corpus.jsonl",
+                                           "--alignments", "phones.ctm", "-k", 20, "-o", f"{out}/intrinsic.json"], out,
+                  compared=without_seconds, reads_audio=True),
+            Stage("report", [self.program("report"), "runs", "-o", f"{out}/report.html"], out, again=["--overwrite"]),
         ]
         if with_torch:
             stages += [
@@ -112,12 +173,14 @@ class Workshop:
 
     def clear(self, stage):
         shutil.rmtree(self.folder / stage.output, ignore_errors=True)
+        if stage.begun:
+            shutil.copytree(self.folder / stage.begun, self.folder / stage.output)
 
     def files(self, stage):
-        """The files that are the same in every run: name -> bytes."""
+        """The files that are the same in every run: name -> what of their bytes is."""
         root = self.folder / stage.output
         found = {str(path.relative_to(root)): path for path in sorted(root.rglob("*")) if path.is_file()}
-        return {name: path.read_bytes() for name, path in found.items()
+        return {name: stage.compared(path.read_bytes()) for name, path in found.items()
                 if stage.same(name) and not name.endswith(".tmp") and "/.tmp" not in name}
 
     def temporaries(self, stage):
@@ -130,20 +193,22 @@ class Proof:
     def __init__(self, workshop, stage, draw):
         self.workshop, self.stage, self.draw = workshop, stage, draw
         workshop.clear(stage)
+        self.begun = workshop.files(stage)
         begin = time.monotonic()
         self.expect(workshop.finish(workshop.start(stage)), 0, "an undisturbed run")
         self.seconds = time.monotonic() - begin
         self.reference = workshop.files(stage)
-        self.bytes = sum(map(len, self.reference.values()))
-        assert self.reference, f"{stage.name}: makes nothing"
+        self.bytes = sum(len(data) for name, data in self.reference.items() if self.begun.get(name) != data)
+        assert self.bytes, f"{stage.name}: makes nothing"
 
     def expect(self, result, code, what):
         assert result[0] == code, f"{self.stage.name}: {what} ended with {result[0]}: {result[1]}"
 
     def nothing_half_made(self, what):
-        """Whatever has its final name is what an undisturbed run makes."""
+        """Whatever has its final name is what an undisturbed run makes, or what it begins with."""
         for name, data in self.workshop.files(self.stage).items():
-            assert self.reference.get(name) == data, f"{self.stage.name}: {what} left {name}, which is not whole"
+            assert data in (self.reference.get(name), self.begun.get(name)), (
+                f"{self.stage.name}: {what} left {name}, which is not whole")
 
     def runs_to_its_end(self, what):
         self.nothing_half_made(what)
@@ -228,7 +293,11 @@ def inject(bin_folder, kills=25, errors=25, others=5, with_torch=True, names=Non
     draw = random.Random(seed)
     with tempfile.TemporaryDirectory(prefix="retort-faults-") as folder:
         workshop = Workshop(folder, bin_folder, with_torch=with_torch, **sizes)
-        for stage in workshop.stages(with_torch):
+        stages = workshop.stages(with_torch)
+        unknown = set(names or []) - {stage.name for stage in stages}
+        if unknown:
+            raise ValueError(f"no such stage: {', '.join(unknown)}; there are {', '.join(stage.name for stage in stages)}")
+        for stage in stages:
             if names and stage.name not in names:
                 continue
             begin = time.monotonic()
@@ -242,11 +311,12 @@ def inject(bin_folder, kills=25, errors=25, others=5, with_torch=True, names=Non
             yield stage, proof, hits, full, unread, clocks, refused, time.monotonic() - begin
 
 
-def table(bin_folder, **options):
+def table(bin_folder, stage=None, **options):
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     print("| stage | s, undisturbed | SIGKILL | full disk | unreadable audio: refused | clock jumps | two writers: one refused |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
     errors, others = options.get("errors", 25), options.get("others", 5)
-    for stage, proof, hits, full, unread, clocks, refused, _ in inject(bin_folder, **options):
-        audio = f"{unread} of {errors}" if stage.reads_audio else "-"
-        print(f"| {stage.name} | {proof.seconds:.2f} | {hits} | {full} | {audio} | {clocks} | {refused} of {others} |", flush=True)
+    rows = inject(bin_folder, names=stage, with_torch=WITH_TORCH, **options)
+    for one, proof, hits, full, unread, clocks, refused, _ in rows:
+        audio = f"{unread} of {errors}" if one.reads_audio else "-"
+        print(f"| {one.name} | {proof.seconds:.2f} | {hits} | {full} | {audio} | {clocks} | {refused} of {others} |", flush=True)

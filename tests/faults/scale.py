@@ -4,6 +4,7 @@ processes against two threads."""
 import array
 import os
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -15,8 +16,13 @@ from pathlib import Path
 RATE = 16000
 
 
-def write_corpus(folder, lines, audio_seconds=180):
-    """A corpus whose utterances are short pieces of one file of noise; its path."""
+def samples_of(utterance, shortest=480, longest=1280):
+    """Samples of an utterance of write_corpus(): all lengths are about as frequent."""
+    return shortest + utterance * 7919 % (longest - shortest)
+
+
+def write_corpus(folder, lines, shortest=480, longest=1280, audio_seconds=180):
+    """A corpus whose utterances are pieces of so many samples of one file of noise; its path."""
     folder = Path(folder)
     draw = random.Random(1)
     samples = audio_seconds * RATE
@@ -28,8 +34,8 @@ def write_corpus(folder, lines, audio_seconds=180):
     corpus = folder / "corpus.jsonl"
     with corpus.open("w") as file:
         for i in range(lines):
-            file.write(f'{{"id":"spk{i % 997:04}-utt{i:07}","path":"long.wav","start":{i * 160 % (samples - 2000)},"samples":'
-                       f'{480 + i * 37 % 800},"rate":16000,"channel":-1,"speaker":"s{i % 997}","text":"one of a million {i}"}}\n')
+            file.write(f'{{"id":"spk{i % 997:04}-utt{i:07}","path":"long.wav","start":{i * 160 % (samples - longest)},"samples":'
+                       f'{samples_of(i, shortest, longest)},"rate":16000,"channel":-1,"speaker":"s{i % 997}","text":"one of a million {i}"}}\n')
     return corpus
 
 
@@ -95,7 +101,7 @@ def flat(bin_folder, lines=1000000):
     with tempfile.TemporaryDirectory(prefix="retort-scale-") as folder:
         corpus = write_corpus(folder, lines)
         temporary = Path(folder) / "feats" / "part-00000-of-00001.npy.tmp"
-        total = sum((480 + i * 37 % 800 - 400) // 160 + 1 for i in range(lines)) * 39 * 4
+        total = sum((samples_of(i) - 400) // 160 + 1 for i in range(lines)) * 39 * 4
 
         def done():
             try:
@@ -116,28 +122,39 @@ def flat_table(bin_folder):
     print(f"\nMost open files: {max(files for _, _, files in seen)}", flush=True)
 
 
-def scaling(bin_folder, model="mfcc", utterances=200, runs=5):
-    """Times of one process with two threads over those of two processes with one each, per run."""
+def scaling(bin_folder, model="mfcc", utterances=3000, pairs=3):
+    """Pairs of times in s over the same utterances: (one process with two threads, two processes with one each)."""
     extract = [str(Path(bin_folder) / "retort-extract"), "--model", model]
-    ratios = []
     with tempfile.TemporaryDirectory(prefix="retort-scale-") as folder:
-        corpus = write_corpus(folder, utterances)
-        text = corpus.read_text().splitlines()
-        corpus.write_text("".join(line.replace('"samples":', '"samples":9') + "\n" for line in text))  # longer ones
-        for i in range(runs):
+        corpus = write_corpus(folder, utterances, 2 * RATE, 12 * RATE + 1)
+
+        def run(processes):
+            """Time until the last process is done, its start included."""
+            output = tempfile.mkdtemp(dir=folder)
             begin = time.monotonic()
-            both = [subprocess.Popen([*extract, str(corpus), "-o", f"{folder}/two{i}", "--threads", "1", "--shard", f"{part}/2"],
-                                     stderr=subprocess.DEVNULL) for part in range(2)]
-            for process in both:
-                assert process.wait() == 0
-            two = time.monotonic() - begin
-            one = timed([*extract, corpus, "-o", f"{folder}/one{i}", "--threads", "2"])[0]
-            ratios.append(one / two)
-    return ratios
+            running = [subprocess.Popen([*extract, str(corpus), "-o", f"{output}/feats", "--threads", str(2 // processes),
+                                         "--shard", f"{part}/{processes}"], stderr=subprocess.DEVNULL) for part in range(processes)]
+            codes = [process.wait() for process in running]
+            seconds = time.monotonic() - begin
+            assert not any(codes), f"retort-extract ended with {codes}"
+            shutil.rmtree(output)
+            return seconds
+
+        run(1)  # which reads programs, model and audio from the disk
+        times = []
+        for i in range(pairs):
+            order = (1, 2) if i % 2 == 0 else (2, 1)  # so that a machine that grows busier favours neither
+            seconds = {processes: run(processes) for processes in order}
+            times.append((seconds[1], seconds[2]))
+    return times
 
 
-def scaling_table(bin_folder, model="mfcc"):
-    ratios = scaling(bin_folder, model)
-    print(f"`retort-extract --model {Path(model).name}`: time of 1 process with 2 threads over that of 2 processes with 1 each, "
-          f"{len(ratios)} runs: median {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}); {load()}")
-    sys.stdout.flush()
+def scaling_table(bin_folder, model=None):
+    print(f"2 threads of 1 process against 2 processes of 1 thread, the same utterances; medians of 3; {load()}\n")
+    print("| | s, 1 process | s, 2 processes | ratio, median (least to greatest) |\n| --- | ---: | ---: | ---: |", flush=True)
+    for one, utterances in (("mfcc", 3000), *([(model, 60)] if model else [])):
+        times = scaling(bin_folder, str(one), utterances)
+        ratios = sorted(together / apart for together, apart in times)
+        alone, apart = (statistics.median(column) for column in zip(*times))
+        print(f"| {Path(one).name}, {7 * utterances} s of audio | {alone:.2f} | {apart:.2f} | "
+              f"{statistics.median(ratios):.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f}) |", flush=True)

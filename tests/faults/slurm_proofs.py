@@ -17,7 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tools"))
 
-from injection import SMALL_MODEL  # noqa: E402
+from injection import SMALL_MODEL, without_seconds  # noqa: E402
 from harness import tone, write_wav  # noqa: E402
 from slurm_machine import SlurmMachine  # noqa: E402
 
@@ -223,8 +223,21 @@ def on_slurm(bin_folder, proof, utterances, **options):
             return proof(Site(Path(folder) / "work", bin_folder, slurm, utterances), **options)
 
 
+# What a recipe's run holds besides what it makes: logs, and how fast its models are on this machine.
+MEASURED = ("results.log", "table.md", "scores/profile.json")
+TIMES_OF_REPORTS = ("seconds", "audio_per_second", "data_wait_share")
+
+
+def without_times(name, data):
+    """A file but for the times in it, which no two runs share."""
+    if name.endswith("log.jsonl"):
+        reports = [json.loads(line) for line in data.splitlines()]
+        return [{key: value for key, value in report.items() if key not in TIMES_OF_REPORTS} for report in reports]
+    return without_seconds(data) if name.endswith(("units.json", "probe.json")) else data
+
+
 def recipe(site, corpus="corpus.jsonl", alignments=None, steps=30, clusters=20, tasks=4):
-    """A recipe on this machine and on SLURM: all that does not hold times is the same, byte for byte."""
+    """A recipe, and the features of its teacher, on this machine and on SLURM: the same files, byte for byte but for times."""
     run = HERE.parent.parent / "scripts" / "recipes" / "dicehubert" / "run.sh"
     values = [word for who in ("teacher", "student") for value in SMALL_MODEL for word in (f"--{who}-set", value)]
     options = ["--corpus", corpus, "-k", clusters, "--teacher-steps", steps, "--student-steps", steps, "--threads", 1,
@@ -240,19 +253,21 @@ def recipe(site, corpus="corpus.jsonl", alignments=None, steps=30, clusters=20, 
                               capture_output=True, env=environment, check=False)
         assert done.returncode == 0, done.stderr[-2000:]
 
-    def is_timed(name):
-        return "logs/" in name or name.endswith(("log.jsonl", "results.log", "table.md", "profile.json", "units.json"))
-
-    local, slurm = ({name: data for name, data in site.bytes_of(backend).items() if not is_timed(name)}
-                    for backend in ("local", "slurm"))
-    different = sorted(name for name in {*local, *slurm} if local.get(name) != slurm.get(name))
+    local, slurm = ({name: data for name, data in site.bytes_of(backend).items()
+                     if name not in MEASURED and not name.startswith("logs/")} for backend in ("local", "slurm"))
+    different = sorted(name for name in {*local, *slurm} if name not in local or name not in slurm
+                       or without_times(name, local[name]) != without_times(name, slurm[name]))
     assert not different, f"files that differ: {different}"
+    assert any(name.startswith("features/") for name in local), "no features were compared"
+    timed = {name for name in local if without_times(name, local[name]) != local[name]}
 
-    def count(kind):
-        return sum(f"{kind}/" in name for name in local)
+    def count(*parts):
+        files = [name for name in local if name not in timed and any(part in f"/{name}" for part in parts)]
+        return f"{len(files)} files, {sum(len(local[name]) for name in files)} bytes"
 
-    return {"files of features": count("features"), "of labels": count("labels"), "of codebooks": count("codebook"),
-            "of models": count("student"), "all of both": f"{len(local)}, the same byte for byte"}
+    return {"features": count("/features/"), "labels": count("/labels/"), "codebooks": count("/codebook/"),
+            "models and checkpoints": count("model.safetensors", "/checkpoints/"),
+            "all, byte for byte": len(local) - len(timed), "all but for the times in them": len(timed)}
 
 
 def print_table(found):
@@ -274,5 +289,7 @@ def kmeans_table(bin_folder):
     print_table(on_slurm(bin_folder, kmeans, 40))
 
 
-def recipe_table(bin_folder):
-    print_table(on_slurm(bin_folder, recipe, 24))
+def recipe_table(bin_folder, corpus=None, **options):
+    files = {name: str(Path(file).resolve()) for name, file in {"corpus": corpus, **options}.items() if file}
+    sizes = {"steps": 60, "clusters": 100} if corpus else {}
+    print_table(on_slurm(bin_folder, recipe, 24, **files, **sizes))

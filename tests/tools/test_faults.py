@@ -18,7 +18,7 @@ import stores  # noqa: E402
 class FaultsTest(unittest.TestCase):
     def test_every_stage(self):
         rows = list(injection.inject(BIN, kills=1, errors=1, others=1, with_torch=WITH_TORCH, utterances=12))
-        self.assertEqual(len(rows), 10 if WITH_TORCH else 7)
+        self.assertEqual(len(rows), 18 if WITH_TORCH else 15)
         for stage, _, kills, full, *_ in rows:
             with self.subTest(stage.name):
                 self.assertEqual(kills, 1)
