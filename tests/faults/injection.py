@@ -164,6 +164,8 @@ class Workshop:
         environment = {**os.environ, **{key: str(value) for key, value in variables.items()}}
         if variables:
             environment["LD_PRELOAD"] = str(self.shim)
+            # A sanitizer's runtime wants to be the first library; the shim's calls go on to its own.
+            environment["ASAN_OPTIONS"] = ":".join([os.environ.get("ASAN_OPTIONS", ""), "verify_asan_link_order=0"])
         return subprocess.Popen([*stage.command, *more], cwd=self.folder, env=environment, stdout=subprocess.DEVNULL,
                                 stderr=subprocess.PIPE, text=True)
 
