@@ -5,10 +5,15 @@
 #include "cluster/cluster.h"
 #include "common/encoder_flags.h"
 #include "common/tool.h"
-#include "common/torch_engines.h"
+#include "common/torch_twin.h"
+
+#ifdef RETORT_IS_TORCH_TWIN
+#include "torch_encoder/use_torch_encoder.h"
+#include "torch_kmeans/use_torch_kmeans.h"
+#include "torch_processes/use_torch_processes.h"
+#endif
 
 int main(int argc, char** argv) {
-  retort::use_torch();
   retort::ClusterOptions options;
   std::string memory = "0", gpu_memory = "0";
   retort::Tool tool("retort-cluster",
@@ -77,6 +82,13 @@ int main(int argc, char** argv) {
   tool.max_bad(options.max_bad);
   tool.overwrite(options.overwrite);
   return tool.run(argc, argv, [&] {
+#ifdef RETORT_IS_TORCH_TWIN
+    retort::use_torch_encoder();
+    retort::use_torch_kmeans();
+    retort::use_torch_processes();
+#else
+    if (retort::wants_torch(options)) retort::become_torch_twin("retort-cluster", argv);
+#endif
     options.kmeans.memory = retort::parse_bytes("--memory", memory);
     options.kmeans.gpu_memory = retort::parse_bytes("--gpu-memory", gpu_memory);
     const retort::Json report = run_cluster(options);

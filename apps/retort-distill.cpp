@@ -3,8 +3,10 @@
 
 #include "common/tool.h"
 #include "distill/distill.h"
+#include "torch_processes/use_torch_processes.h"
 
 int main(int argc, char** argv) {
+  retort::use_torch_processes();
   retort::DistillOptions options;
   bool validate_only = false;
   retort::Tool tool(

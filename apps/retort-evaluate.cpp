@@ -9,7 +9,6 @@
 #include "base/error.h"
 #include "common/encoder_flags.h"
 #include "common/tool.h"
-#include "common/torch_engines.h"
 #include "evaluate/agreement.h"
 #include "evaluate/intrinsic.h"
 #include "evaluate/profile.h"
@@ -17,6 +16,7 @@
 #include "evaluate/score.h"
 #include "evaluate/tasks.h"
 #include "evaluate/units.h"
+#include "torch_encoder/use_torch_encoder.h"
 
 namespace {
 
@@ -276,7 +276,7 @@ constexpr Task tasks[] = {{"units", units}, {"agreement", agreement},   {"intrin
 }  // namespace
 
 int main(int argc, char** argv) {
-  retort::use_torch();
+  retort::use_torch_encoder();
   const std::string_view wanted = argc > 1 ? argv[1] : "";
   for (const Task& task : tasks)
     if (task.name == wanted) return task.run(argc - 1, argv + 1);

@@ -4,8 +4,12 @@
 #include "base/disk.h"
 #include "common/encoder_flags.h"
 #include "common/tool.h"
-#include "common/torch_engines.h"
+#include "common/torch_twin.h"
 #include "extract/extract.h"
+
+#ifdef RETORT_IS_TORCH_TWIN
+#include "torch_encoder/use_torch_encoder.h"
+#endif
 
 int main(int argc, char** argv) {
   retort::ExtractOptions options;
@@ -39,10 +43,9 @@ int main(int argc, char** argv) {
   tool.device(options.encoder.device);
   tool.threads(options.encoder.threads);
   tool.overwrite(options.overwrite);
-  return tool.run(argc, argv, [&, argv] {
+  return tool.run(argc, argv, [&] {
 #ifdef RETORT_IS_TORCH_TWIN
-    retort::use_torch();
-    static_cast<void>(argv);
+    retort::use_torch_encoder();
 #else
     if (retort::wants_torch(options.encoder)) retort::become_torch_twin("retort-extract", argv);
 #endif

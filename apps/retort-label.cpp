@@ -4,12 +4,14 @@
 #include "base/disk.h"
 #include "common/encoder_flags.h"
 #include "common/tool.h"
-#include "common/torch_engines.h"
+#include "common/torch_twin.h"
 #include "common/unit_flags.h"
 #include "label/label.h"
 
 #ifdef RETORT_IS_TORCH_TWIN
 #include "kmeans/kmeans.h"
+#include "torch_encoder/use_torch_encoder.h"
+#include "torch_kmeans/use_torch_kmeans.h"
 #endif
 
 int main(int argc, char** argv) {
@@ -47,7 +49,8 @@ int main(int argc, char** argv) {
   return tool.run(argc, argv, [&] {
     options.output.keep_free = retort::parse_bytes("--keep-free", keep_free);
 #ifdef RETORT_IS_TORCH_TWIN
-    retort::use_torch();
+    retort::use_torch_encoder();
+    retort::use_torch_kmeans();
     retort::make_device_assigner = retort::make_assigner;
 #else
     if (retort::wants_torch(options)) retort::become_torch_twin("retort-label", argv);

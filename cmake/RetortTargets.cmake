@@ -105,7 +105,7 @@ function(retort_tool name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
 endfunction()
 
-# retort_torch_twin(NAME DEPENDS lib...) builds a tool that does without LibTorch once more, with it (apps/common/torch_engines.h).
+# retort_torch_twin(NAME DEPENDS lib...) builds a tool that does without LibTorch once more, with it (apps/common/torch_twin.h).
 function(retort_torch_twin name)
   cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
   add_executable(${name}-torch ${name}.cpp)

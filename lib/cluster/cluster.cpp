@@ -31,12 +31,16 @@ void refuse_several_readers(const ClusterOptions& options, const char* input) {
                process_environment().count);
 }
 
-// The processes that a launcher started for this job, on GPUs each on its own; a step is made by one.
+// A step is made by one process, however many there are.
+bool has_others(const ClusterOptions& options) {
+  return options.step.empty() && process_environment().count > 1;
+}
+
+// The processes that a launcher started for this job, on GPUs each on its own.
 Processes meet_others(ClusterOptions& options) {
-  if (!options.step.empty()) return {};
+  if (!has_others(options)) return {};
   Processes processes(process_environment(), options.kmeans.device);
-  if (!processes.alone() && options.kmeans.device == "cuda")
-    options.kmeans.device = fmt::format("cuda:{}", processes.local_rank());
+  if (options.kmeans.device == "cuda") options.kmeans.device = fmt::format("cuda:{}", processes.local_rank());
   if (!processes.leads()) set_progress_sink({});
   return processes;
 }
@@ -244,11 +248,16 @@ Json cluster_sampled_audio(const ClusterOptions& options, const AudioInput& audi
   return make_codebook(options, sample, audio.input, audio.job, phones);
 }
 
+EncoderOptions encoder_options_of(const ClusterOptions& options) {
+  EncoderOptions encoder = options.encoder;
+  encoder.device = is_feature_name(encoder.model) ? "cpu" : options.kmeans.device;
+  encoder.threads = options.kmeans.threads;
+  return encoder;
+}
+
 Json cluster_audio(const ClusterOptions& options) {
   refuse_several_readers(options, "audio");
-  EncoderOptions encoder_options = options.encoder;
-  encoder_options.device = is_feature_name(encoder_options.model) ? "cpu" : options.kmeans.device;
-  encoder_options.threads = options.kmeans.threads;
+  const EncoderOptions encoder_options = encoder_options_of(options);
   const Corpus corpus = read_corpus_input(options.inputs);
   const std::unique_ptr<FrameEncoder> encoder = make_frame_encoder(encoder_options);
   if (encoder->outputs().size() != 1)
@@ -278,6 +287,12 @@ Json cluster_audio(const ClusterOptions& options) {
 }
 
 }  // namespace
+
+bool wants_torch(const ClusterOptions& options) {
+  const bool from_audio = !options.encoder.model.empty();
+  return options.kmeans.device != "cpu" || has_others(options) ||
+         (from_audio && wants_torch(encoder_options_of(options)));
+}
 
 Json run_cluster(const ClusterOptions& options) {
   if (!is_feature_norm(options.normalise))

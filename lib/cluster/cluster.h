@@ -25,6 +25,10 @@ struct ClusterOptions {
   bool dry_run = false;  // say what would be made, and stop
 };
 
+// Whether LibTorch is needed: for a GPU, for a model that it is to compute, and for processes that share the
+// job.
+bool wants_torch(const ClusterOptions& options);
+
 // Processes that srun or torchrun started together share the job of a frame store (processes/processes.h).
 // Returns the report that the tool prints (of a dry run: frames, files, bytes, memory and an estimate of the
 // time), null for all but one of them: what codebook.json says, and the seconds of each phase.

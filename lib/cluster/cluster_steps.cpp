@@ -10,8 +10,8 @@
 #include "kmeans/frame_sources.h"
 #include "kmeans/kmeans_init.h"
 #include "kmeans/lloyd.h"
-#include "kmeans/nearest_search.h"
 #include "kmeans/partial_clusters.h"
+#include "nearest/centred_centroids.h"
 #include "store/npy.h"
 
 namespace retort {

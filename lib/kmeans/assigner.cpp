@@ -1,8 +1,8 @@
 // Which engine labels rows.
 #include "base/error.h"
 #include "base/threads.h"
+#include "kmeans/device_engines.h"
 #include "kmeans/kmeans.h"
-#include "kmeans/nearest_search.h"
 
 namespace retort {
 namespace {
@@ -49,13 +49,12 @@ std::unique_ptr<Assigner> make_assigner(const Matrix& centroids, const std::stri
   if (centroids.rows() < 1 || centroids.columns() < 1) fail("a codebook needs at least one centroid");
   const std::string resolved = resolve_kmeans_engine(engine == "faiss" ? "auto" : engine, device);
   const int workers = threads > 0 ? threads : available_threads();
-#ifdef RETORT_WITH_TORCH
   // Rows that come and go gain nothing from kernels for rows that stay.
   if (resolved == "torch" || resolved == "cuda") {
+    require_device(device);
     const CentredCentroids centred(centroids);
-    return make_settling_assigner(centroids, make_torch_search(centred, device), workers);
+    return make_settling_assigner(centroids, device_engines.make_search(centred, device), workers);
   }
-#endif
   return make_native_assigner(centroids, workers);
 }
 

@@ -6,13 +6,13 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/stopwatch.h"
+#include "kmeans/device_engines.h"
 #include "kmeans/faiss_lloyd.h"
 #include "kmeans/frame_memory.h"
 #include "kmeans/frame_sources.h"
 #include "kmeans/kmeans_init.h"
 #include "kmeans/lloyd.h"
 #include "kmeans/mini_batch.h"
-#include "kmeans/nearest_search.h"
 #include "kmeans/shared_frames.h"
 
 namespace retort {
@@ -127,9 +127,7 @@ void check_kmeans_options(const KmeansOptions& options) {
 KmeansResult run_kmeans(const FrameSource& source, const KmeansOptions& options, const Processes& processes) {
   check_kmeans_options(options);
   check_source(source, options);
-#ifdef RETORT_WITH_TORCH
   require_device(options.device);  // before the starting centroids are searched for
-#endif
   KmeansOptions resolved = options;
   resolved.engine = resolve_kmeans_engine(options.engine, options.device);
   resolved.threads = options.threads > 0 ? options.threads : default_threads(processes);

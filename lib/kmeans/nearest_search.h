@@ -35,11 +35,4 @@ class NearestSearch {
 std::unique_ptr<Assigner> make_settling_assigner(const Matrix& centroids,
                                                  std::unique_ptr<NearestSearch> search, int threads);
 
-// torch_search.cpp; only in builds with LibTorch. `device` is one of CUDA.
-std::unique_ptr<NearestSearch> make_torch_search(const CentredCentroids& centroids,
-                                                 const std::string& device);
-
-// torch_search.cpp; only in builds with LibTorch. An Error if this build or machine has no such device.
-void require_device(const std::string& device);
-
 }  // namespace retort

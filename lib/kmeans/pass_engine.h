@@ -23,9 +23,4 @@ class PassEngine {
   virtual const std::vector<int32_t>& labels() = 0;
 };
 
-// torch_cuda_device.cpp; only in builds with CUDA. `options.device` is one of CUDA, and `reference` is as
-// ClusterSums has it. Keeps references to source and options.
-std::unique_ptr<PassEngine> make_cuda_passes(const FrameSource& source, const KmeansOptions& options,
-                                             int64_t clusters, std::vector<float> reference);
-
 }  // namespace retort

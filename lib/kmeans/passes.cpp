@@ -5,8 +5,8 @@
 #include "base/signals.h"
 #include "base/threads.h"
 #include "kernels/exact_distance.h"
+#include "kmeans/device_engines.h"
 #include "kmeans/labeller.h"
-#include "kmeans/nearest_search.h"
 
 namespace retort {
 namespace {
@@ -62,9 +62,7 @@ Clusters HostPasses::run(const Matrix& centroids, Progress& progress) {
 
 std::unique_ptr<PassEngine> make_engine(const FrameSource& source, const KmeansOptions& options,
                                         int64_t clusters, const std::vector<float>& reference) {
-#ifdef RETORT_WITH_CUDA
-  if (options.engine == "cuda") return make_cuda_passes(source, options, clusters, reference);
-#endif
+  if (options.engine == "cuda") return device_engines.make_cuda_passes(source, options, clusters, reference);
   return std::make_unique<HostPasses>(source, options, clusters, reference);
 }
 

@@ -28,15 +28,12 @@ std::string own_cpus() {
 
 }  // namespace
 
-#ifndef RETORT_WITH_TORCH
-std::unique_ptr<ProcessLink> connect_processes(const ProcessEnvironment&, const std::string&) {
-  fail("this build has no LibTorch, which several processes need; build with -DRETORT_TORCH=ON");
-}
-#endif
-
 Processes::Processes(const ProcessEnvironment& environment, const std::string& device)
     : environment_(environment) {
-  if (count() > 1) link_ = connect_processes(environment, device);
+  if (count() == 1) return;
+  if (!connect_processes)
+    fail("this build has no LibTorch, which several processes need; build with -DRETORT_TORCH=ON");
+  link_ = connect_processes(environment, device);
 }
 
 void Processes::sum(const at::Tensor& tensor) const {

@@ -15,7 +15,7 @@ class Tensor;
 
 namespace retort {
 
-// What carries values between processes; c10d's process groups are behind it (torch_process_link.cpp).
+// What carries values between processes; c10d's process groups are behind it (lib/torch_processes/).
 class ProcessLink {
  public:
   virtual ~ProcessLink() = default;
@@ -24,9 +24,11 @@ class ProcessLink {
   virtual void sum(std::vector<double>& values) = 0;
 };
 
-// Meets the other processes by NCCL where `device` is a GPU and the build has it, else by Gloo.
-std::unique_ptr<ProcessLink> connect_processes(const ProcessEnvironment& environment,
-                                               const std::string& device);
+// Meets the other processes by NCCL where `device` is a GPU and the build has it, else by Gloo. Empty in
+// programs that do without LibTorch (use_torch_processes()).
+using ProcessConnector = std::unique_ptr<ProcessLink> (*)(const ProcessEnvironment& environment,
+                                                          const std::string& device);
+inline ProcessConnector connect_processes = nullptr;
 
 // Every method but the plain getters is called by all processes at the same point, and throws a one-line
 // Error where another process is gone. One process alone gets its own values back.

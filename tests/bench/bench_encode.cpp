@@ -75,9 +75,7 @@ int run(char** argv) {
   options.model = argv[1];
   options.layers = "final";
   options.engine = argv[2];
-#ifdef RETORT_WITH_TORCH
   retort::use_torch_encoder();
-#endif
   options.precision = argv[3];
   options.threads = std::atoi(argv[4]);
   const auto begun = Clock::now();

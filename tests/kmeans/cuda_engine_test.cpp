@@ -3,9 +3,10 @@
 #include <catch2/catch.hpp>
 
 #include "base/error.h"
+#include "kmeans/device_engines.h"
 #include "kmeans/kmeans.h"
-#include "kmeans/nearest_search.h"
 #include "made_frames.h"
+#include "torch_kmeans/use_torch_kmeans.h"
 
 using namespace retort;
 
@@ -21,9 +22,8 @@ KmeansOptions job(const std::string& device) {
 
 bool has_cuda_engine() {
   try {
-#ifdef RETORT_WITH_TORCH
+    use_torch_kmeans();
     require_device("cuda");
-#endif
     return resolve_kmeans_engine("auto", "cuda") == "cuda";
   } catch (const Error& error) {
     WARN("SKIPPED: " << error.what());
@@ -51,6 +51,7 @@ TEST_CASE("engine cuda gives the codebook of the native engine", "[kmeans]") {
 }
 
 TEST_CASE("a GPU that is not there is an error of one line", "[kmeans]") {
+  use_torch_kmeans();
   const GatheredFrames source = as_source(random_matrix(400, 3, 2));
   CHECK_THROWS_AS(run_kmeans(source, job("cuda:999")), Error);
 }

@@ -318,6 +318,8 @@ class ClusterTest(ToolTest):
         self.fails(2, "--engine", "retort-cluster", "-k", 3, "x.npy", "-o", "cb", "--engine", "magic")
         self.fails(2, "--gpu-memory", "retort-cluster", "-k", 3, "x.npy", "-o", "cb", "--gpu-memory", "1G")
         self.fails(2, "engine torch", "retort-cluster", "-k", 3, "x.npy", "-o", "cb", "--engine", "torch")
+        write_npy(self.folder / "two.npy", [(1, 2), (3, 4)])
+        self.fails(2, "device tpu", "retort-cluster", "-k", 2, "two.npy", "-o", "cb", "--device", "tpu")
         self.fails(2, "init best", "retort-cluster", "-k", 3, "x.npy", "-o", "cb", "--init", "best")
         self.fails(2, "--output is required", "retort-cluster", "-k", 3, "x.npy")
 

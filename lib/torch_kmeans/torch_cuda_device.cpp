@@ -11,6 +11,7 @@
 #include "kernels/kmeans_cuda.h"
 #include "kmeans/device_passes.h"
 #include "nn/torch_device.h"
+#include "torch_kmeans/torch_kmeans.h"
 
 namespace retort {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "kmeans/nearest_search.h"
 #include "nn/torch_device.h"
+#include "torch_kmeans/torch_kmeans.h"
 
 namespace retort {
 namespace {
@@ -61,10 +61,6 @@ class TorchCudaSearch : public NearestSearch {
 std::unique_ptr<NearestSearch> make_torch_search(const CentredCentroids& centroids,
                                                  const std::string& device) {
   return std::make_unique<TorchCudaSearch>(centroids, parse_device(device));
-}
-
-void require_device(const std::string& device) {
-  parse_device(device);
 }
 
 }  // namespace retort

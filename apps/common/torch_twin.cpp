@@ -1,4 +1,4 @@
-#include "common/torch_engines.h"
+#include "common/torch_twin.h"
 
 #include <unistd.h>
 

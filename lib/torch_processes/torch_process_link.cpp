@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "nn/torch_device.h"
 #include "processes/processes.h"
+#include "torch_processes/use_torch_processes.h"
 
 // c10d's headers of its backends hide behind these names.
 #ifdef RETORT_WITH_GLOO
@@ -118,9 +119,11 @@ at::Device device_of_sums(const ProcessEnvironment& environment, const std::stri
 
 }  // namespace
 
-std::unique_ptr<ProcessLink> connect_processes(const ProcessEnvironment& environment,
-                                               const std::string& device) {
-  return std::make_unique<C10dLink>(environment, device_of_sums(environment, device));
+void use_torch_processes() {
+  connect_processes = [](const ProcessEnvironment& environment,
+                         const std::string& device) -> std::unique_ptr<ProcessLink> {
+    return std::make_unique<C10dLink>(environment, device_of_sums(environment, device));
+  };
 }
 
 }  // namespace retort
