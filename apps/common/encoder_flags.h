@@ -10,8 +10,10 @@ inline void bind_encoder(Tool& tool, EncoderOptions& options) {
   tool.option("--encoder", options.engine,
               "native: on the CPU; torch: LibTorch; auto: native unless --device says otherwise")
       ->check(CLI::IsMember({"auto", "native", "torch"}));
-  tool.option("--precision", options.precision,
-              "What a model is computed in: f32, bf16 where the CPU has instructions for it, or int8")
+  tool.option(
+          "--precision", options.precision,
+          "What a model is computed in: f32, bf16 (native: where the CPU has instructions for it), or int8 "
+          "(native)")
       ->check(CLI::IsMember({"f32", "bf16", "int8"}));
   tool.option("--window", options.window,
               "Encode longer utterances in overlapping windows of this many seconds; 0: never");

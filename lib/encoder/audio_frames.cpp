@@ -16,8 +16,6 @@ namespace {
 // Decoded while others are encoded: at most so many utterances and, where they are long, so much audio.
 constexpr std::size_t utterances_ahead = 64;
 constexpr double seconds_ahead = 3600;
-// Batches that are sorted by length together, so that little of each is padding.
-constexpr double batches_per_window = 8;
 
 // One utterance's audio, or why there is none.
 struct Loaded {
@@ -138,7 +136,7 @@ void for_each_encoded(const Corpus& corpus, Range range, FrameEncoder& encoder, 
     std::vector<Loaded> window;
     const auto is_full = [&](double samples) {
       return batch_utterances > 0 ? window.size() == batch_utterances
-                                  : samples >= batches_per_window * batch_samples;
+                                  : samples >= rule.together * batch_samples;
     };
     for (double samples = 0; next < range.end && !is_full(samples); ++next) {
       window.push_back(audio.next());

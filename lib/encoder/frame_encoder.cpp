@@ -101,8 +101,8 @@ void check_model_options(const EncoderOptions& options) {
     fail_usage("--encoder {}: should be auto, native or torch", options.engine);
   if (options.engine == "native" && options.device != "cpu")
     fail_usage("--encoder native: computes on the CPU only, not on {}", options.device);
-  if (options.precision != "f32" && wants_torch(options))
-    fail_usage("--precision {}: is of --encoder native; LibTorch computes in f32", options.precision);
+  if (options.precision == "int8" && wants_torch(options))
+    fail_usage("--precision int8: is of --encoder native; LibTorch computes in f32 or bf16");
   if (options.window != 0 && options.window < shortest_window)
     fail_usage("--window {}: should be 0 (none) or at least {} seconds", options.window, shortest_window);
   if (!options.wave_norm.empty() && !is_wave_norm(options.wave_norm))

@@ -19,7 +19,7 @@ struct EncoderOptions {
   int threads = 0;             // 0: all
   // native: on the CPU, without LibTorch; torch: LibTorch, on any device; auto: native on the CPU.
   std::string engine = "auto";
-  // What a model's products are computed in: f32, bf16 where the CPU has it, or int8 (both native only).
+  // What a model's products are computed in: f32, bf16 (native: where the CPU has it), or int8 (native only).
   std::string precision = "f32";
   int mel_bins = 80;   // of fbank, 4 to 256
   bool deltas = true;  // of mfcc: append first and second differences
@@ -44,6 +44,7 @@ struct EncoderOutput {
 struct BatchRule {
   double seconds = 0;  // at most, padding included; utterances of similar length go together
   int utterances = 0;  // where positive: this many, in the order in which they come
+  int together = 8;    // so many batches are sorted by length together, that little of each is padding
 };
 
 class FrameEncoder {

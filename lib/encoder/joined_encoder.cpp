@@ -24,8 +24,9 @@ class JoinedEncoder : public FrameEncoder {
     return is_first(output) ? first_->origin(output) : second_->origin(of_second(output));
   }
   BatchRule batches() const override {
-    const BatchRule first = first_->batches();
-    return {std::min(first.seconds, second_->batches().seconds), first.utterances};
+    const BatchRule first = first_->batches(), second = second_->batches();
+    return {std::min(first.seconds, second.seconds), first.utterances,
+            std::max(first.together, second.together)};
   }
 
   std::vector<std::vector<Matrix>> encode(const std::vector<std::vector<float>>& waveforms) override {

@@ -68,13 +68,18 @@ class HubertModelImpl : public torch::nn::Module {
   // channels).
   HubertStates forward_frames(const at::Tensor& frames, const HubertForwardOptions& options = {});
 
-  // Runs of the conv stack's output for one long waveform (samples) that must outlive the result, without
-  // gradient; norms over time see all of it.
+  // Runs (1, frames, channels) of the conv stack's output for one long waveform (samples), without gradient;
+  // norms over time see all of it.
   ConvFrames conv_frames(const at::Tensor& waveform) const;
 
   // Logits (..., classes) in f32 of hidden states (..., hidden), by the head that the model has: cosines with
   // the label embeddings over temperature 0.1, or those of a linear layer. An Error where it has none.
   at::Tensor label_logits(const at::Tensor& states);
+
+  // For inference: from now on weights are bf16, and so are outputs. The first convolution, without which
+  // quiet frames would lose most of what they are, stays f32; sums, statistics of norms and softmax are f32
+  // within their operators.
+  void round_to_bf16();
 
   const ModelConfig& config() const { return config_; }
 

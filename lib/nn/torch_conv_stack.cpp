@@ -38,7 +38,8 @@ bool FrameLengths::equal() const {
 
 at::Tensor FrameLengths::padding(const at::Device& device) const {
   const at::Tensor ends = torch::tensor(valid, torch::kInt64).unsqueeze(1);
-  return (torch::arange(longest, torch::kInt64).unsqueeze(0) >= ends).to(device);
+  // A few values, which are read at once: kernels that a GPU has still to run are not waited for.
+  return (torch::arange(longest, torch::kInt64).unsqueeze(0) >= ends).to(device, /*non_blocking=*/true);
 }
 
 ConvStack::ConvStack(const ModelConfig& config, const ParameterTable& parameters) : norm_(config.conv_norm) {
@@ -54,9 +55,12 @@ ConvStack::ConvStack(const ModelConfig& config, const ParameterTable& parameters
 }
 
 at::Tensor ConvStack::forward(const at::Tensor& waveforms, const std::vector<int64_t>& lengths) const {
-  const bool rows_are_faster = !at::GradMode::is_enabled() && waveforms.device().is_cpu() &&
-                               !at::autocast::is_autocast_enabled(at::kCPU);
-  return rows_are_faster ? forward_each(waveforms, lengths) : forward_batch(waveforms, lengths);
+  const bool rows_are_faster =
+      !at::GradMode::is_enabled() && !at::autocast::is_autocast_enabled(waveforms.device().type());
+  if (!rows_are_faster) return forward_batch(waveforms, lengths);
+  if (waveforms.device().is_cpu()) return forward_each(waveforms, lengths);
+  const ConvFrames conv(blocks_, norm_, waveforms, lengths);
+  return conv.frames(0, conv.count());
 }
 
 at::Tensor ConvStack::forward_batch(const at::Tensor& waveforms, const std::vector<int64_t>& lengths) const {
@@ -80,12 +84,13 @@ at::Tensor ConvStack::forward_each(const at::Tensor& waveforms, const std::vecto
   const int64_t batch = waveforms.size(0);
   std::vector<at::Tensor> each;
   for (int64_t i = 0; i < batch; ++i) {
-    const ConvFrames conv(blocks_, norm_, waveforms[i].narrow(0, 0, lengths[static_cast<size_t>(i)]));
-    each.push_back(conv.frames(0, conv.count()));
+    const int64_t length = lengths[static_cast<size_t>(i)];
+    const ConvFrames conv(blocks_, norm_, waveforms.narrow(0, i, 1).narrow(1, 0, length), {length});
+    each.push_back(conv.frames(0, conv.count()).squeeze(0));
   }
   int64_t longest = 0;
   for (const at::Tensor& frames : each) longest = std::max(longest, frames.size(0));
-  const at::Tensor result = at::zeros({batch, longest, each.front().size(1)}, waveforms.options());
+  const at::Tensor result = at::zeros({batch, longest, each.front().size(1)}, each.front().options());
   for (int64_t i = 0; i < batch; ++i)
     result[i].narrow(0, 0, each[static_cast<size_t>(i)].size(0)).copy_(each[static_cast<size_t>(i)]);
   return result;

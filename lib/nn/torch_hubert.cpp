@@ -157,7 +157,18 @@ HubertStates HubertModelImpl::forward_frames(const at::Tensor& frames, const Hub
 }
 
 ConvFrames HubertModelImpl::conv_frames(const at::Tensor& waveform) const {
-  return {network_->conv.blocks(), network_->conv.norm(), waveform};
+  return {network_->conv.blocks(), network_->conv.norm(), waveform.unsqueeze(0), {waveform.size(0)}};
+}
+
+void HubertModelImpl::round_to_bf16() {
+  const torch::NoGradGuard no_grad;
+  for (const auto& [name, parameter] : network_->parameters.all()) {
+    const bool sees_waveform = name.starts_with("feature_extractor.conv_layers.0.");
+    const bool is_part_of_weight = name.ends_with(".weight_v") || name.ends_with(".weight_g");
+    const bool is_of_batch_norm = name.find(".batch_norm.") != std::string::npos;
+    if (!sees_waveform && !is_part_of_weight && !is_of_batch_norm)
+      parameter.set_data(parameter.to(torch::kBFloat16));
+  }
 }
 
 void HubertModelImpl::encode(HubertStates& states, const HubertForwardOptions& options) {
@@ -227,7 +238,7 @@ void HubertModelImpl::run_lstm(HubertStates& states, const at::Tensor& x, int bl
 
 at::Tensor HubertModelImpl::normalise(const at::Tensor& x, const std::string& name) const {
   const at::Tensor weight = network_->parameters[name + ".weight"];
-  return at::layer_norm(in_full_precision(x), weight.sizes(), weight, network_->parameters[name + ".bias"],
+  return at::layer_norm(to_be_normed(x, weight), weight.sizes(), weight, network_->parameters[name + ".bias"],
                         config_.norm_eps);
 }
 

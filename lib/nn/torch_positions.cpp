@@ -46,17 +46,18 @@ at::Tensor PositionalConv::normalised_weight() const {
 at::Tensor PositionalConv::convolve_normalised(const at::Tensor& x) const {
   const bool by_spectra = spectra_are_faster(weight_v_);
   const auto make_kernel = [&] {
-    return by_spectra ? kernel_spectra(normalised_weight(), groups_) : normalised_weight();
+    return by_spectra ? kernel_spectra(normalised_weight(), groups_)
+                      : to_be_multiplied(normalised_weight(), bias_);
   };
   const bool with_gradient = at::GradMode::is_enabled() && weight_v_.requires_grad();
   const at::Tensor kernel =
-      with_gradient ? make_kernel() : kept_kernel_.get({weight_v_, weight_g_}, make_kernel);
+      with_gradient ? make_kernel() : kept_kernel_.get({weight_v_, weight_g_, bias_}, make_kernel);
   return by_spectra ? convolve_spectra(x, kernel, kernel_) + bias_.unsqueeze(1) : convolve(x, kernel, bias_);
 }
 
 at::Tensor PositionalConv::convolve(const at::Tensor& x, const at::Tensor& weight,
                                     const at::Tensor& bias) const {
-  const at::Tensor y = at::conv1d(x, weight, bias, 1, kernel_ / 2, 1, groups_);
+  const at::Tensor y = at::conv1d(to_be_multiplied(x, weight), weight, bias, 1, kernel_ / 2, 1, groups_);
   return y.narrow(2, 0, x.size(2));  // an even kernel makes one frame too many
 }
 

@@ -12,6 +12,18 @@ inline at::Tensor in_full_precision(const at::Tensor& values) {
   return values.scalar_type() == at::kDouble ? values : values.to(at::kFloat);
 }
 
+// What a norm with this weight takes. Where the model was rounded to bf16 its values stay so: the operator
+// itself has statistics in f32.
+inline at::Tensor to_be_normed(const at::Tensor& values, const at::Tensor& weight) {
+  return weight.scalar_type() == at::kBFloat16 ? values.to(at::kBFloat16) : in_full_precision(values);
+}
+
+// What a product with this weight takes: bf16 where the model was rounded to it. Else autocast, or nobody,
+// has something to do.
+inline at::Tensor to_be_multiplied(const at::Tensor& values, const at::Tensor& weight) {
+  return weight.scalar_type() == at::kBFloat16 ? values.to(at::kBFloat16) : values;
+}
+
 // Inside, products (linear layers, convolutions, attention) compute in bf16 from f32 parameters, of which a
 // copy is kept until the end; what calls in_full_precision does not. backward() belongs outside.
 class Autocast {

@@ -25,7 +25,7 @@ TransformerBlock::TransformerBlock(const ModelConfig& config, const ParameterTab
 }
 
 at::Tensor TransformerBlock::norm(const at::Tensor& x, const Linear& scale) const {
-  return at::layer_norm(in_full_precision(x), scale.weight.sizes(), scale.weight, scale.bias,
+  return at::layer_norm(to_be_normed(x, scale.weight), scale.weight.sizes(), scale.weight, scale.bias,
                         config_.norm_eps);
 }
 
@@ -63,7 +63,8 @@ at::Tensor TransformerBlock::attention(const at::Tensor& x, const at::Tensor& at
   at::Tensor mixed;
   if (config_.attention_period > 1) {
     if (query_.weight.defined()) map = attention_map(x, attend);
-    mixed = at::matmul(at::dropout(map, dropout, training), by_head(x, value_));
+    mixed =
+        at::matmul(to_be_multiplied(at::dropout(map, dropout, training), value_.weight), by_head(x, value_));
   } else {
     mixed = at::scaled_dot_product_attention(by_head(x, query_), by_head(x, key_), by_head(x, value_),
                                              attention_mask(x, attend, positions), dropout);

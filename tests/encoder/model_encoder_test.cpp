@@ -219,6 +219,80 @@ TEST_CASE("LSTMs run in windows, over threads and in padded batches", "[encoder]
   }
 }
 
+namespace {
+
+// The least cosine of two utterances' frames.
+double least_cosine(const Matrix& ours, const Matrix& theirs) {
+  REQUIRE(ours.rows() == theirs.rows());
+  double least = 1;
+  for (int64_t i = 0; i < ours.rows(); ++i) {
+    double product = 0, ours2 = 0, theirs2 = 0;
+    for (int64_t j = 0; j < ours.columns(); ++j) {
+      product += static_cast<double>(ours(i, j)) * theirs(i, j);
+      ours2 += std::pow(ours(i, j), 2);
+      theirs2 += std::pow(theirs(i, j), 2);
+    }
+    least = std::min(least, product / std::sqrt(ours2 * theirs2));
+  }
+  return least;
+}
+
+// Folders of every kind of network, those of the checkpoints among the fixtures written to `folder`.
+std::vector<std::string> models_of_all_kinds(const fs::path& folder) {
+  std::vector<std::string> models;
+  for (const char* name : {"post", "pre", "bare"}) models.push_back(fixture(name).string());
+  for (const char* name : {"both", "forward"})
+    models.push_back((fs::path(RETORT_FIXTURES) / "lstm" / name).string());
+  const fs::path parity = fs::path(RETORT_FIXTURES) / "parity";
+  models.push_back((parity / "hf-hubert-batchnorm").string());
+  for (const char* name :
+       {"wavlm-base", "wavlm-large", "fairseq-data2vec", "distilhubert", "fithubert", "fithubert-fc1"}) {
+    const Json about = read_json(parity / name / "variant.json");
+    const std::string config = about.value("config", "");
+    write_model(folder / name, open_checkpoint(parity / name / about["checkpoint"].get<std::string>(),
+                                               config.empty() ? "" : (parity / name / config).string()));
+    models.push_back((folder / name).string());
+  }
+  return models;
+}
+
+}  // namespace
+
+#ifdef RETORT_WITH_TORCH
+TEST_CASE("LibTorch's bf16 is near its f32, alone and in buckets", "[encoder]") {
+  use_torch_encoder();
+  const TemporaryFolder folder;
+  std::vector<std::vector<float>> waves = {fixture_waveform()};
+  for (size_t i = 0; i < 4; ++i) waves.push_back(long_waveform(7000 + 3001 * i));
+  for (const std::string& model : models_of_all_kinds(folder.path())) {
+    CAPTURE(model);
+    EncoderOptions options;
+    options.engine = "torch";
+    options.model = model;
+    options.layers = "all";
+    options.threads = 8;  // more than utterances, so that these go together
+    const auto exact = make_frame_encoder(options)->encode(waves);
+    options.precision = "bf16";
+    const auto encoder = make_frame_encoder(options);
+    CHECK(encoder->origin(0).precision == "bf16");
+    const auto near = encoder->encode(waves);
+    const auto alone = encoder->encode({waves[1]}).front();
+    options.window = 5;
+    const std::vector<float> wave = long_waveform(16000 * 7);
+    const auto windows = make_frame_encoder(options)->encode({wave}).front();
+    for (size_t layer = 0; layer < encoder->outputs().size(); ++layer) {
+      CAPTURE(encoder->outputs()[layer].layer);
+      for (size_t i = 0; i < waves.size(); ++i) {
+        CHECK(least_cosine(near[i][layer], exact[i][layer]) > 0.999);
+        CHECK(values_of(near[i][layer]) != values_of(exact[i][layer]));
+      }
+      CHECK(least_cosine(alone[layer], exact[1][layer]) > 0.999);
+      CHECK(windows[layer].rows() == encoder->frames(layer, static_cast<int64_t>(wave.size())));
+    }
+  }
+}
+#endif
+
 TEST_CASE("an LSTM that goes one way remembers across windows", "[encoder]") {
   EncoderOptions options = options_for((fs::path(RETORT_FIXTURES) / "lstm" / "forward").string(), "all");
   options.engine = "native";

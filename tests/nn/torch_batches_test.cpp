@@ -174,6 +174,22 @@ TEST_CASE("so do models whose blocks share where they look", "[hubert]") {
   CHECK(worst_difference(model, corpus(40, 0.05, 4), {8, 0}) < bound);
 }
 
+TEST_CASE("blocks that share where they look do so in bf16, and near f32", "[hubert]") {
+  const torch::NoGradGuard no_grad;
+  ModelConfig config = tiny_config(false);
+  config.type = "fithubert";
+  config.attention_period = 2;
+  torch::manual_seed(4);
+  HubertModel model(config);
+  model->eval();
+  const at::Tensor waveform = torch::randn({1, 16000}) * 0.1;
+  const at::Tensor exact = model->forward(waveform, {16000}).final;
+  model->round_to_bf16();
+  const at::Tensor near = model->forward(waveform, {16000}).final;
+  CHECK(near.scalar_type() == at::kBFloat16);
+  CHECK(at::cosine_similarity(near.to(at::kFloat), exact, 2).min().item<double>() > 0.999);
+}
+
 TEST_CASE("so do LSTMs, whose way back begins at each utterance's own end", "[lstm]") {
   const Waves waves = corpus(40, 0.03, 8);
   for (const char* name : {"both", "forward"}) {

@@ -266,6 +266,11 @@ class ModelLayers(ExtractTest):
             self.succeeds(*run, "torch", "--encoder", "torch")
             ours, theirs = (floats(read_npy(self.folder / name / f"{PART}.npy")[1]) for name in ("native", "torch"))
             self.assertLess(relative_distance(ours, theirs), 1e-5)
+            self.succeeds(*run, "bf16", "--encoder", "torch", "--precision", "bf16")
+            near = floats(read_npy(self.folder / "bf16" / f"{PART}.npy")[1])
+            self.assertNotEqual(near, theirs)
+            self.assertLess(relative_distance(near, theirs), 0.2)
+            self.assertEqual(self.sidecar("bf16")["origin"]["precision"], "bf16")
 
     def test_only_the_missing_layer_is_made(self):
         folder = copy_model("post", self.folder / "model")
