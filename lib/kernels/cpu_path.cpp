@@ -4,6 +4,13 @@
 
 #include "base/error.h"
 
+#if defined(__x86_64__) && defined(__GNUC__) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#define RETORT_HAS_AMX
+#endif
+
 namespace retort {
 
 std::string to_string(CpuPath path) {
@@ -14,11 +21,30 @@ std::string to_string(CpuPath path) {
       return "avx512";
     case CpuPath::avx512_bf16:
       return "avx512-bf16";
+    case CpuPath::amx:
+      return "amx";
     case CpuPath::portable:
       break;
   }
   return "portable";
 }
+
+namespace {
+
+#ifdef RETORT_HAS_AMX
+// Linux keeps the tile registers' 8 KiB for processes that ask (Documentation/arch/x86/xstate.rst).
+bool asks_for_amx() {
+  constexpr unsigned bf16 = 1u << 22, tiles = 1u << 24, int8 = 1u << 25;  // CPUID leaf 7, EDX
+  constexpr long request_permission = 0x1023;                             // ARCH_REQ_XCOMP_PERM
+  constexpr long tile_data = 18;                                          // XFEATURE_XTILEDATA
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
+  if ((edx & bf16) == 0 || (edx & tiles) == 0 || (edx & int8) == 0) return false;
+  return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+}
+#endif
+
+}  // namespace
 
 std::vector<CpuPath> supported_cpu_paths() {
   std::vector<CpuPath> paths{CpuPath::portable};
@@ -29,7 +55,12 @@ std::vector<CpuPath> supported_cpu_paths() {
                          __builtin_cpu_supports("avx512dq") != 0, __builtin_cpu_supports("avx512vl") != 0})
     if (!has) return paths;
   paths.push_back(CpuPath::avx512);
-  if (__builtin_cpu_supports("avx512bf16")) paths.push_back(CpuPath::avx512_bf16);
+  if (!__builtin_cpu_supports("avx512bf16")) return paths;
+  paths.push_back(CpuPath::avx512_bf16);
+#ifdef RETORT_HAS_AMX
+  static const bool has_amx = __builtin_cpu_supports("avx512vnni") && asks_for_amx();
+  if (has_amx) paths.push_back(CpuPath::amx);
+#endif
 #endif
   return paths;
 }

@@ -198,7 +198,7 @@ const ScoreKernels& score_kernels(CpuPath path) {
                                         centre_avx512,        round_row,     dot_avx512};
   if (path == CpuPath::avx2) return avx2;
   if (path == CpuPath::avx512) return avx512;
-  if (path == CpuPath::avx512_bf16) return avx512_bf16;
+  if (path >= CpuPath::avx512_bf16) return avx512_bf16;
 #endif
   static_cast<void>(path);
   return portable;
