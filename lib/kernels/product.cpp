@@ -19,25 +19,35 @@ RETORT_INLINE void multiply_f32(const Panels& matrix, const Product& product) {
   }
 }
 
+// A single row, as recurrent layers have it, takes tiles of one row: others would compute it once per row of
+// theirs. The sums are the same.
 RETORT_TARGET_portable void multiply_portable(const Panels& matrix, const Product& product) {
   using T = Tile<4, 4, 1, 2>;
-  multiply_f32<T, T>(matrix, product);
+  using Row = Tile<4, 1, 1, 2>;
+  product.count == 1 ? multiply_f32<Row, Row>(matrix, product) : multiply_f32<T, T>(matrix, product);
 }
 
 #ifdef RETORT_X86
 // Twelve sums, and what they are made of, in sixteen registers.
 RETORT_TARGET_avx2 void multiply_avx2(const Panels& matrix, const Product& product) {
   using T = Tile<8, 6, 1, 2>;
-  multiply_f32<T, T>(matrix, product);
+  using Row = Tile<8, 1, 1, 2>;
+  product.count == 1 ? multiply_f32<Row, Row>(matrix, product) : multiply_f32<T, T>(matrix, product);
 }
 
 RETORT_TARGET_avx512 void multiply_avx512(const Panels& matrix, const Product& product) {
-  multiply_f32<Tile<16, 8, 2, 2>, Tile<16, 8, 1, 1>>(matrix, product);
+  if (product.count == 1)
+    multiply_f32<Tile<16, 1, 2, 2>, Tile<16, 1, 1, 1>>(matrix, product);
+  else
+    multiply_f32<Tile<16, 8, 2, 2>, Tile<16, 8, 1, 1>>(matrix, product);
 }
 
 RETORT_TARGET_bf16 void multiply_bf16(const Panels& matrix, const Product& product) {
   static thread_local std::vector<uint16_t> rounded;
-  multiply_rounded<Bf16Tile<8, 2>, Bf16Tile<8, 1>>(matrix, product, 0, rounded);
+  if (product.count == 1)
+    multiply_rounded<Bf16Tile<1, 2>, Bf16Tile<1, 1>>(matrix, product, 0, rounded);
+  else
+    multiply_rounded<Bf16Tile<8, 2>, Bf16Tile<8, 1>>(matrix, product, 0, rounded);
 }
 
 RETORT_TARGET_bf16 void multiply_amx(const Panels& matrix, const Product& product) {
