@@ -34,6 +34,6 @@ std::unique_ptr<torch::optim::Optimizer> make_optimiser(const std::vector<at::Te
 
 // An LSTM over each row's own frames: (batch, frames, width) to (batch, frames, ways * hidden), zeros behind
 // the ends.
-at::Tensor run_lstm(torch::nn::LSTM& lstm, const at::Tensor& features, const at::Tensor& frames);
+at::Tensor run_lstm(const torch::nn::LSTM& lstm, const at::Tensor& features, const at::Tensor& frames);
 
 }  // namespace retort
