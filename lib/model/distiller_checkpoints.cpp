@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "model/checkpoint_formats.h"
+#include "model/folded_weights.h"
 #include "model/tensor_names.h"
 
 namespace retort {
@@ -14,15 +15,6 @@ std::vector<int> layer_list(const Json& config, const char* key, const std::stri
   if (found == config.end()) fail("{}: its config has no {}", where, key);
   return found->is_string() ? parse_json(found->get<std::string>(), where).get<std::vector<int>>()
                             : json_get<std::vector<int>>(config, key, where);
-}
-
-// (out, in) of one head's linear layer to (1, in, out), the form of several.
-std::vector<float> transposed(const std::vector<float>& values, int64_t rows, int64_t columns) {
-  std::vector<float> result(values.size());
-  for (int64_t i = 0; i < rows; ++i)
-    for (int64_t j = 0; j < columns; ++j)
-      result[static_cast<size_t>(j * rows + i)] = values[static_cast<size_t>(i * columns + j)];
-  return result;
 }
 
 std::string rename_distiller_head(const std::string& name) {
@@ -42,8 +34,10 @@ void reshape_split_heads(Renaming& tensors, const PredictionHeads& heads) {
   const std::vector<int64_t> bias = tensors.tensors().at("heads.split.bias").shape;
   if (weight.size() == 2 && count == 1) {
     const int64_t rows = weight[0], columns = weight[1];
-    tensors.change("heads.split.weight", {1, columns, rows},
-                   [rows, columns](const std::vector<float>& v) { return transposed(v, rows, columns); });
+    // (out, in) of one head's linear layer to (1, in, out), the form of several.
+    tensors.change("heads.split.weight", {1, columns, rows}, [rows, columns](const std::vector<float>& v) {
+      return transposed(v.data(), rows, columns);
+    });
     if (bias.size() == 1) tensors.change("heads.split.bias", {1, bias[0]}, same);
   } else if (bias.size() == 4 && bias[0] == 1 && bias[1] == 1) {
     tensors.change("heads.split.bias", {bias[2], bias[3]}, same);
@@ -109,8 +103,7 @@ void take_linear_reduction(Renaming& tensors, ModelConfig& config) {
     std::vector<float> sorted;
     sorted.reserve(values.size());
     for (int64_t row = 0; row < width; ++row) {
-      const auto begin = values.begin() + row * taps * width;
-      const std::vector<float> by_channel = transposed({begin, begin + taps * width}, taps, width);
+      const std::vector<float> by_channel = transposed(values.data() + row * taps * width, taps, width);
       sorted.insert(sorted.end(), by_channel.begin(), by_channel.end());
     }
     return sorted;

@@ -5,11 +5,11 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "model/norm_eps.h"
 
 namespace retort {
 namespace {
 
-constexpr double conv_norm_eps = 1e-5;  // of the stack's norms, whatever the config says
 // Rows of a layer that are computed together: what they are made of is in the caches then.
 constexpr int64_t rows_at_once = 64;
 

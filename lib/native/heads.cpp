@@ -1,31 +1,15 @@
 #include "native/heads.h"
 
+#include "model/folded_weights.h"
+
 namespace retort {
 namespace {
 
-// A matrix (depth, columns) as one keeps that multiplies from the right, turned into columns.
-std::vector<float> columns_of(const float* matrix, int64_t depth, int64_t columns) {
-  std::vector<float> turned(static_cast<size_t>(depth * columns));
-  for (int64_t k = 0; k < depth; ++k)
-    for (int64_t c = 0; c < columns; ++c)
-      turned[static_cast<size_t>(c * depth + k)] = matrix[k * columns + c];
-  return turned;
-}
-
-// A transposed convolution whose windows do not overlap: frame j of a row is the row times weight[:, :, j].
 Linear upsampler(WeightTable& weights, const std::string& name, int64_t hidden, int64_t factor,
                  Precision precision) {
-  const std::vector<float> weight = weights.take(name + ".weight");  // (in, out, factor)
-  const std::vector<float> bias = weights.take(name + ".bias");
-  std::vector<float> columns(weight.size()), all_bias;
-  for (int64_t j = 0; j < factor; ++j) {
-    for (int64_t out = 0; out < hidden; ++out)
-      for (int64_t in = 0; in < hidden; ++in)
-        columns[static_cast<size_t>((j * hidden + out) * hidden + in)] =
-            weight[static_cast<size_t>((in * hidden + out) * factor + j)];
-    all_bias.insert(all_bias.end(), bias.begin(), bias.end());
-  }
-  return {columns.data(), hidden, factor * hidden, std::move(all_bias), precision};
+  const std::vector<float> weight = weights.take(name + ".weight");
+  LinearWeights linear = upsampler_as_linear(weight, weights.take(name + ".bias"), hidden, factor);
+  return {linear.weight.data(), hidden, factor * hidden, std::move(linear.bias), precision};
 }
 
 }  // namespace
@@ -47,7 +31,7 @@ PredictionHeadOutputs::PredictionHeadOutputs(const ModelConfig& config, WeightTa
         return std::vector<float>(all.begin() + static_cast<long>(at * count),
                                   all.begin() + static_cast<long>((at + 1) * count));
       };
-      const std::vector<float> columns = columns_of(second.data() + h * inner * dim, heads.inner, heads.dim);
+      const std::vector<float> columns = transposed(second.data() + h * inner * dim, heads.inner, heads.dim);
       heads_.push_back(
           {Linear(first.data() + h * inner * hidden, config.hidden, heads.inner, part(first_bias, h, inner),
                   precision),

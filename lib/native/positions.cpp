@@ -1,18 +1,12 @@
 #include "native/positions.h"
 
-#include <cmath>
+#include <utility>
 
+#include "model/folded_weights.h"
+#include "model/norm_eps.h"
 #include "model/relative_positions.h"
-#include "model/weight_norm.h"
 
 namespace retort {
-namespace {
-
-constexpr double batch_norm_eps = 1e-5;
-constexpr double stacked_norm_eps = 1e-5;  // in fairseq and transformers, whatever the config says
-
-}  // namespace
-
 PositionalConv::PositionalConv(const ModelConfig& config, WeightTable& weights, Precision precision)
     : form_(config.positional),
       hidden_(config.hidden),
@@ -26,15 +20,12 @@ PositionalConv::PositionalConv(const ModelConfig& config, WeightTable& weights, 
                 weights.take(name + ".conv.bias"), precision));
       return;
     case PositionalForm::batch_norm: {
-      scale_ = weights.take(name + ".batch_norm.weight");
-      shift_ = weights.take(name + ".batch_norm.bias");
-      const std::vector<float> mean = weights.take(name + ".batch_norm.running_mean");
-      const std::vector<float> variance = weights.take(name + ".batch_norm.running_var");
-      for (size_t c = 0; c < scale_.size(); ++c) {
-        scale_[c] = static_cast<float>(static_cast<double>(scale_[c]) /
-                                       std::sqrt(static_cast<double>(variance[c]) + batch_norm_eps));
-        shift_[c] -= mean[c] * scale_[c];
-      }
+      const std::string norm = name + ".batch_norm";
+      ScaleAndShift folded =
+          folded_batch_norm(weights.take(norm + ".weight"), weights.take(norm + ".bias"),
+                            weights.take(norm + ".running_mean"), weights.take(norm + ".running_var"));
+      scale_ = std::move(folded.scale);
+      shift_ = std::move(folded.shift);
       layers_.push_back(
           layer(weights.take(name + ".conv.weight"), weights.take(name + ".conv.bias"), precision));
       return;

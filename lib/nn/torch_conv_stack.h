@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "model/norm_eps.h"
 #include "nn/torch_derived.h"
 #include "nn/torch_parameters.h"
 
@@ -30,8 +31,6 @@ struct ConvBlock {
   // Outputs for `length` inputs, at least `kernel` of them.
   int64_t length_after(int64_t length) const { return (length - shape.kernel) / shape.stride + 1; }
 };
-
-inline constexpr double conv_norm_eps = 1e-5;  // also where config.norm_eps is another
 
 class ConvStack {
  public:

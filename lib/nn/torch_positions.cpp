@@ -2,15 +2,13 @@
 
 #include <cmath>
 
+#include "model/norm_eps.h"
 #include "nn/torch_precision.h"
 #include "nn/torch_spectral_conv.h"
 
 namespace retort {
 namespace {
 
-constexpr double stacked_norm_eps =
-    1e-5;  // of LayerNorm in fairseq and transformers, whatever the config says
-constexpr double batch_norm_eps = 1e-5;
 constexpr double batch_norm_momentum = 0.1;
 
 at::Tensor zero_at(const at::Tensor& x, const at::Tensor& padding) {

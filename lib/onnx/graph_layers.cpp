@@ -7,15 +7,21 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "model/folded_weights.h"
 
 namespace retort {
 namespace {
 
 constexpr int most_level = 127;  // of weights, which are symmetric
 
-// `outputs` rows of weights in a row each, every one with its own scale.
-QuantisedColumns quantise_outputs(const std::vector<float>& weight, int64_t outputs) {
-  QuantisedColumns quantised;
+// Weights of 8 bits, those of one output after those of another, each output with a scale of its own.
+struct QuantisedOutputs {
+  std::vector<int8_t> values;
+  std::vector<float> scales;
+};
+
+QuantisedOutputs quantise_outputs(const std::vector<float>& weight, int64_t outputs) {
+  QuantisedOutputs quantised;
   const auto each = static_cast<int64_t>(weight.size()) / outputs;
   for (int64_t o = 0; o < outputs; ++o) {
     float largest = 0;
@@ -28,16 +34,6 @@ QuantisedColumns quantise_outputs(const std::vector<float>& weight, int64_t outp
           static_cast<int8_t>(std::nearbyint(weight[static_cast<size_t>(o * each + i)] / scale)));
   }
   return quantised;
-}
-
-// (rows, columns) to (columns, rows).
-template <class Number>
-std::vector<Number> transposed(const std::vector<Number>& matrix, int64_t rows, int64_t columns) {
-  std::vector<Number> turned(matrix.size());
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t c = 0; c < columns; ++c)
-      turned[static_cast<size_t>(c * rows + r)] = matrix[static_cast<size_t>(r * columns + c)];
-  return turned;
 }
 
 std::vector<Attribute> attributes_of(const GraphLayers::Conv& conv) {
@@ -82,7 +78,8 @@ Value GraphLayers::linear(const Value& x, const std::string& name, const std::ve
   Value y =
       precision_ == GraphPrecision::int8
           ? linear_int8(x, name, weight, in, out)
-          : graph_.op("MatMul", {x, graph_.weight(name + ".weight", {in, out}, transposed(weight, out, in))});
+          : graph_.op("MatMul",
+                      {x, graph_.weight(name + ".weight", {in, out}, transposed(weight.data(), out, in))});
   y = graph_.op("Add", {y, graph_.weight(name + ".bias", {out}, bias)});
   graph_.enter(scope);
   return y;
@@ -95,10 +92,10 @@ Value GraphLayers::linear(const Value& x, const std::string& name) {
 // The form that ONNX Runtime makes one node of.
 Value GraphLayers::linear_int8(const Value& x, const std::string& name, const std::vector<float>& weight,
                                int64_t in, int64_t out) {
-  const QuantisedColumns quantised = quantise_outputs(weight, out);
+  const QuantisedOutputs quantised = quantise_outputs(weight, out);
   const std::vector<Value> levels = graph_.ops("DynamicQuantizeLinear", {x}, 3);
   const Value matrix =
-      graph_.weight_i8(name + ".weight.int8", {in, out}, transposed(quantised.values, out, in));
+      graph_.weight_i8(name + ".weight.int8", {in, out}, transposed(quantised.values.data(), out, in));
   const Value sums = graph_.op("MatMulInteger", {levels[0], matrix, levels[2]});
   const Value scales =
       graph_.op("Mul", {levels[1], graph_.weight(name + ".weight.scale", {out}, quantised.scales)});
@@ -146,7 +143,7 @@ Value GraphLayers::kept_weight(const std::string& name, const std::vector<int64_
       std::accumulate(shape.begin(), shape.begin() + output_axes, int64_t{1}, std::multiplies<>());
   std::vector<int64_t> flat = {outputs};
   flat.insert(flat.end(), shape.begin() + output_axes, shape.end());
-  const QuantisedColumns quantised = quantise_outputs(values, outputs);
+  const QuantisedOutputs quantised = quantise_outputs(values, outputs);
   const Value weight =
       graph_.op("DequantizeLinear",
                 {graph_.weight_i8(name + ".int8", flat, quantised.values),

@@ -11,12 +11,6 @@
 
 namespace retort {
 
-// A matrix that columns of 8 bits stand for, each with a scale of its own: column c is scale[c] * values.
-struct QuantisedColumns {
-  std::vector<int8_t> values;
-  std::vector<float> scales;
-};
-
 class GraphLayers {
  public:
   // Both must outlive it.

@@ -1,16 +1,10 @@
 #include <fmt/format.h>
 
+#include "model/norm_eps.h"
 #include "model/normalise.h"
 #include "onnx/network_parts.h"
 
 namespace retort {
-namespace {
-
-// Of the stack's norms, whatever the config says.
-constexpr double conv_norm_eps = 1e-5;
-
-}  // namespace
-
 Value NetworkGraph::size_of(const Value& value, int64_t axis) {
   return graph_.op("Gather", {graph_.op("Shape", {value}), graph_.integer(axis)});
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "model/folded_weights.h"
 #include "onnx/network_parts.h"
 
 namespace retort {
@@ -13,13 +14,14 @@ std::vector<float> part(const std::vector<float>& all, size_t index, size_t size
 
 }  // namespace
 
+bool NetworkGraph::wants(const Layer& layer) const {
+  return std::find(options_.layers.begin(), options_.layers.end(), layer) != options_.layers.end();
+}
+
 void NetworkGraph::take_block(int index, const Value& x) {
   take({Layer::Kind::enc, index}, x, block_time_);
   const Layer final{Layer::Kind::final, 0};
-  const auto wanted = [&](const Layer& layer) {
-    return std::find(options_.layers.begin(), options_.layers.end(), layer) != options_.layers.end();
-  };
-  if (index == config_.layers && wanted(final)) {
+  if (index == config_.layers && wants(final)) {
     const bool norm_ahead = config_.pre_norm && config_.blocks == BlockKind::transformer;
     take(final, norm_ahead ? layers_.layer_norm(x, "encoder.layer_norm", config_.norm_eps) : x, block_time_);
   }
@@ -27,7 +29,7 @@ void NetworkGraph::take_block(int index, const Value& x) {
   for (std::size_t i = 0; i < heads.layers.size(); ++i) {
     const bool split = heads.kind == PredictionHeads::Kind::split;
     const Layer layer{Layer::Kind::head, heads.layers[i]};
-    if (index != (split ? config_.layers : heads.layers[i]) || !wanted(layer)) continue;
+    if (index != (split ? config_.layers : heads.layers[i]) || !wants(layer)) continue;
     const Value y = prediction_head(i, x);
     FrameAxis time = block_time_;
     if (config_.time_reduction > 1) {
@@ -50,9 +52,7 @@ Value NetworkGraph::prediction_head(std::size_t index, const Value& x) {
     const std::vector<float> first =
         part(tensor("heads.inner.weight"), index, inner * static_cast<size_t>(config_.hidden));
     const std::vector<float> in_out = part(tensor("heads.split.weight"), index, inner * dim);
-    std::vector<float> out_in(in_out.size());
-    for (size_t k = 0; k < inner; ++k)
-      for (size_t c = 0; c < dim; ++c) out_in[c * inner + k] = in_out[k * dim + c];
+    const std::vector<float> out_in = transposed(in_out.data(), heads.inner, heads.dim);
     const std::string name = fmt::format("heads.{}", heads.layers[index]);
     const Value hidden = layers_.gelu(
         layers_.linear(x, name + ".inner", first, part(tensor("heads.inner.bias"), index, inner)));
@@ -61,19 +61,10 @@ Value NetworkGraph::prediction_head(std::size_t index, const Value& x) {
   const std::string name = fmt::format("heads.{}", heads.layers[index]);
   Value y = x;
   if (config_.time_reduction > 1) {
-    // A transposed convolution whose windows do not overlap: frame j of a row is the row times weight[:, :,
-    // j].
-    const auto hidden = static_cast<size_t>(config_.hidden);
-    const auto factor = static_cast<size_t>(config_.time_reduction);
-    const std::vector<float>& weight = tensor(name + ".upsampler.weight");  // (in, out, factor)
-    std::vector<float> out_in(weight.size()), bias;
-    for (size_t j = 0; j < factor; ++j) {
-      for (size_t out = 0; out < hidden; ++out)
-        for (size_t in = 0; in < hidden; ++in)
-          out_in[(j * hidden + out) * hidden + in] = weight[(in * hidden + out) * factor + j];
-      append(bias, tensor(name + ".upsampler.bias"));
-    }
-    y = layers_.linear(x, name + ".upsampler", out_in, bias);
+    const LinearWeights linear =
+        upsampler_as_linear(tensor(name + ".upsampler.weight"), tensor(name + ".upsampler.bias"),
+                            config_.hidden, config_.time_reduction);
+    y = layers_.linear(x, name + ".upsampler", linear.weight, linear.bias);
     y = graph_.op("Reshape", {y, graph_.integers({0, -1, config_.hidden})});
   }
   if (!tensor(name + ".projection.weight").empty()) y = layers_.linear(y, name + ".projection");
@@ -98,23 +89,21 @@ Value NetworkGraph::units(const Value& x) {
     y = graph_.op("Sub", {x, graph_.weight("units.mean", {dim}, codebook.norm.mean)});
     y = graph_.op("Mul", {y, graph_.weight("units.scale", {dim}, codebook.norm.scale)});
   }
-  std::vector<float> columns(static_cast<size_t>(dim * clusters)), offset;
+  std::vector<float> offset;
   for (int64_t c = 0; c < clusters; ++c) {
     double square = 0;
-    for (int64_t d = 0; d < dim; ++d) {
-      const float value = codebook.centroids.row(c)[static_cast<size_t>(d)];
-      columns[static_cast<size_t>(d * clusters + c)] = value;
+    for (const float value : codebook.centroids.row(c))
       square += static_cast<double>(value) * static_cast<double>(value);
-    }
     offset.push_back(static_cast<float>(-square / 2));
   }
+  const std::vector<float> columns = transposed(codebook.centroids.data(), clusters, dim);
   const Value products = graph_.op("MatMul", {y, graph_.weight("units.centroids", {dim, clusters}, columns)});
   const Value scores = graph_.op("Add", {products, graph_.weight("units.offset", {clusters}, offset)});
   return graph_.op("ArgMax", {scores}, {{"axis", int64_t{-1}}, {"keepdims", int64_t{0}}});
 }
 
 void NetworkGraph::take(const Layer& layer, const Value& x, const FrameAxis& time) {
-  if (std::find(options_.layers.begin(), options_.layers.end(), layer) == options_.layers.end()) return;
+  if (!wants(layer)) return;
   const GraphFloat before = graph_.float_type();
   const std::string scope = graph_.scope();
   graph_.compute_in(GraphFloat::f32);

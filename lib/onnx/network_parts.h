@@ -67,6 +67,7 @@ class NetworkGraph {
   }
 
   // Outputs.
+  bool wants(const Layer& layer) const;
   void take(const Layer& layer, const Value& x, const FrameAxis& time);
   void take_block(int index, const Value& x);
   Value prediction_head(std::size_t index, const Value& x);

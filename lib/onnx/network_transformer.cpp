@@ -2,15 +2,14 @@
 
 #include <cmath>
 
+#include "model/folded_weights.h"
+#include "model/norm_eps.h"
 #include "model/relative_positions.h"
-#include "model/weight_norm.h"
 #include "onnx/network_parts.h"
 
 namespace retort {
 namespace {
 
-constexpr double stacked_norm_eps = 1e-5;  // of data2vec's positions, likewise
-constexpr double batch_norm_eps = 1e-5;
 // Added to the logit of a key that is padding: far below any logit, and within f16.
 constexpr double padding_logit = -30000;
 
@@ -32,17 +31,12 @@ Value NetworkGraph::positions(const Value& x) {
                           weight_normed(tensor(name + ".conv.weight_v"), tensor(name + ".conv.weight_g")));
       return graph_.op("Add", {x, layers_.gelu(y)});
     case PositionalForm::batch_norm: {
-      std::vector<float> scale = tensor(name + ".batch_norm.weight");
-      std::vector<float> shift = tensor(name + ".batch_norm.bias");
-      const std::vector<float>& mean = tensor(name + ".batch_norm.running_mean");
-      const std::vector<float>& variance = tensor(name + ".batch_norm.running_var");
-      for (size_t c = 0; c < scale.size(); ++c) {
-        scale[c] = static_cast<float>(static_cast<double>(scale[c]) /
-                                      std::sqrt(static_cast<double>(variance[c]) + batch_norm_eps));
-        shift[c] -= mean[c] * scale[c];
-      }
-      y = graph_.op("Mul", {x, graph_.weight(name + ".batch_norm.weight", {config_.hidden}, scale)});
-      y = graph_.op("Add", {y, graph_.weight(name + ".batch_norm.bias", {config_.hidden}, shift)});
+      const std::string norm = name + ".batch_norm";
+      const ScaleAndShift folded =
+          folded_batch_norm(tensor(norm + ".weight"), tensor(norm + ".bias"), tensor(norm + ".running_mean"),
+                            tensor(norm + ".running_var"));
+      y = graph_.op("Mul", {x, graph_.weight(norm + ".weight", {config_.hidden}, folded.scale)});
+      y = graph_.op("Add", {y, graph_.weight(norm + ".bias", {config_.hidden}, folded.shift)});
       y = positional_conv(masked(y, conv_time_), name + ".conv", tensor(name + ".conv.weight"));
       return graph_.op("Add", {x, layers_.gelu(y)});
     }
