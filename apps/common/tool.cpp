@@ -20,15 +20,20 @@ namespace {
 
 // Lets CLI11 take its configuration from JSON: {"layer": "enc9", "batch_seconds": 40}. Keys are option names
 // with underscores for dashes. Numbers are passed on as they stand in the file, so that none loses digits on
-// the way. null and an empty list leave an option as it is.
+// the way. null and an empty list leave an option as it is. `follows` has the keys that --print-config adds
+// to the options; what a file says of them is put there, to be compared with what follows from its options.
 class JsonConfig : public CLI::Config {
  public:
-  explicit JsonConfig(const CLI::App& app) : app_(app) {}
+  JsonConfig(const CLI::App& app, Json& follows) : app_(app), follows_(follows) {}
 
   std::vector<CLI::ConfigItem> from_config(std::istream& input) const override {
     const Json object = read_object(input);
     std::vector<CLI::ConfigItem> parsed;
     for (const auto& [key, value] : object.items()) {
+      if (follows_.contains(key)) {
+        follows_[key] = value;
+        continue;
+      }
       CLI::ConfigItem item;
       item.name = key;
       std::replace(item.name.begin(), item.name.end(), '_', '-');
@@ -66,6 +71,7 @@ class JsonConfig : public CLI::Config {
   }
 
   const CLI::App& app_;
+  Json& follows_;
 };
 
 const char* level_name(LogLevel level) {
@@ -126,7 +132,7 @@ Tool::Tool(const std::string& name, const std::string& does, const std::string& 
   app_.set_version_flag("--version", name + " " RETORT_VERSION, "Print the version and exit");
   app_.set_config("--config", "", "Read options from a JSON file; the command line wins")
       ->check(CLI::ExistingFile);
-  app_.config_formatter(std::make_shared<JsonConfig>(app_));
+  app_.config_formatter(std::make_shared<JsonConfig>(app_, given_details_));
   app_.allow_config_extras(CLI::config_extras_mode::error);
   app_.add_flag("--print-config", print_config_, "Print the resolved options as JSON and exit");
   app_.add_option("--log-level", log_level_, "Least important lines to show: debug, info, warning or error")
@@ -178,11 +184,19 @@ void Tool::own_config(std::string& value, const std::string& help) {
 
 void Tool::config_details(const std::string& key, std::function<Json()> value) {
   details_.emplace_back(key, std::move(value));
+  given_details_[key] = nullptr;
 }
 
 // --print-config is also asked by those who want to see what there is to set.
 void Tool::require_nothing() {
   for (CLI::Option* option : app_.get_options()) option->required(false);
+}
+
+// A file that --print-config made is a file for --config; but what follows from options is not set there.
+void Tool::check_given_details() const {
+  for (const auto& [key, value] : details_)
+    if (const Json& given = given_details_.at(key); !given.is_null() && given != value())
+      fail_usage("--config: {} follows from the other options, which say otherwise; change those", key);
 }
 
 Json Tool::resolved_config() const {
@@ -209,6 +223,7 @@ int Tool::parse_and_run(int argc, char** argv, const std::function<void()>& stag
   } catch (const CLI::ParseError& error) {
     return report_failure(name_, fmt::format("{} (see {} --help)", error.what(), name_), 2);
   }
+  check_given_details();
   if (print_config_) {
     std::cout << resolved_config().dump(2) << "\n";
     return 0;

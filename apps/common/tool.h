@@ -54,11 +54,13 @@ class Tool {
   int parse_and_run(int argc, char** argv, const std::function<void()>& stage);
   Json resolved_config() const;
   void require_nothing();
+  void check_given_details() const;
 
   CLI::App app_;
   std::string name_;
   std::vector<std::pair<CLI::Option*, std::function<Json()>>> values_;
   std::vector<std::pair<std::string, std::function<Json()>>> details_;
+  Json given_details_ = Json::object();  // by their keys: what --config says of them, or null
   std::string log_level_ = "info";
   bool progress_ = false;
   bool no_progress_ = false;

@@ -24,7 +24,7 @@ TaskOptions options_of(const Json& result, const RerunOptions& rerun) {
   const auto repeat = json_get<Json>(result, "repeat", where);
   const fs::path folder = fs::path(where).parent_path();
   TaskOptions options;
-  for (const std::string& store : json_get<std::vector<std::string>>(repeat, "features", where))
+  for (const std::string& store : json_get_or(repeat, "features", std::vector<std::string>{}, where))
     options.features.push_back(found_at(store, folder));
   if (options.features.empty())
     options.encoder.model =

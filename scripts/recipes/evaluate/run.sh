@@ -10,7 +10,7 @@
 #   4  asv            speakers                               (asterisk-asv)
 #   5  sd             who speaks when                        (asterisk-sd)
 #   6  qbe            spoken queries                         (asterisk-qbe)
-#   7  intrinsic      what needs no training
+#   7  intrinsic      what needs no training; what models cost
 #   8  table          WORK/table.md and WORK/report.html
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../../.." && pwd)
@@ -119,10 +119,19 @@ if begin_stage 7 intrinsic; then
     run "$bin/retort-evaluate" intrinsic --model "${model#*=}" "${layer[@]}" "${teacher[@]}" --corpus "$data/en.jsonl" \
       --alignments "$data/phones.ctm" -k 100 --threads "$threads" -o "$work/$name/intrinsic.json"
   done
+  costs=()
+  for model in "${models[@]}"; do [[ ${model#*=} == mfcc ]] || costs+=(--model "${model#*=}"); done
+  ((${#costs[@]} == 0)) || run "$bin/retort-evaluate" profile "${costs[@]}" -o "$work/profile.json"
 fi
 if begin_stage 8 table; then
   python3 -B "$root/scripts/recipes/evaluate/table.py" "$work" "${models[@]%%=*}" >"$work/table.md.tmp"
   mv "$work/table.md.tmp" "$work/table.md"
   cat "$work/table.md"
-  "$bin/retort-report" "$work" -o "$work/report.html" --overwrite
+  runs=()  # of the models, so that the page calls them by name and shows how they were trained
+  for model in "${models[@]}"; do
+    run=${model#*=}
+    run=${run%/student}
+    if [[ -f $run/log.jsonl && -f $run/config.json ]]; then runs+=("$run"); fi
+  done
+  "$bin/retort-report" "$work" "${runs[@]}" -o "$work/report.html" --overwrite
 fi
