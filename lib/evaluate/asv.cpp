@@ -122,9 +122,9 @@ std::vector<DetPoint> curve_of(const std::vector<Pair>& pairs, const std::vector
 }  // namespace
 
 std::string run_asv(const TaskOptions& options) {
-  require_probe_training();
   Task task(options, "asv");
   AsvSettings settings = settings_of(task.protocol());
+  require_probe_training();
   const bool listed = settings.trials == "file";
   if (listed && task.file("trials").empty())
     fail_usage("--trials: protocol {} takes pairs from there", task.protocol().label());

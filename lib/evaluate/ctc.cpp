@@ -191,9 +191,9 @@ std::vector<std::string> shown_metrics(const CtcSettings& settings) {
 }  // namespace
 
 std::string run_ctc(const TaskOptions& options) {
-  require_probe_training();
   Task task(options, "ctc");
   CtcSettings settings = settings_of(task.protocol());
+  require_probe_training();
   const Targets targets = targets_of(task, settings);
   if (const auto done = task.begin()) return line_of(*done, shown_metrics(settings));
 

@@ -300,9 +300,9 @@ std::string line_of(const Json& result) {
 }  // namespace
 
 std::string run_probe(const TaskOptions& options) {
-  require_probe_training();
   Task task(options, "probe");
   const ProbeSettings settings = settings_of(task.protocol());
+  require_probe_training();
   const Examples examples = examples_of(task, settings);
   const bool folds = task.protocol().splits.kind == "folds";
   std::vector<Split> splits;

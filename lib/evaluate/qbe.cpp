@@ -132,7 +132,7 @@ TermWeightedValue value_of_layer(const SearchData& data, const std::vector<std::
   for (const FrameItem* item : data.documents) documents.push_back(layer_of(*item, data.features, layer));
   std::vector<QueryTrials> trials(queries.size());
   // In portions, between which a signal can stop the work.
-  const auto portion = static_cast<std::size_t>(4 * threads);
+  const std::size_t portion = std::size_t{4} * static_cast<std::size_t>(threads);
   for (std::size_t begin = 0; begin < queries.size(); begin += portion) {
     throw_if_stopped();
     const std::size_t count = std::min(portion, queries.size() - begin);

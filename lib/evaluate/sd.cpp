@@ -127,9 +127,9 @@ std::vector<SpeakerTurn> turns_of(const Matrix& probabilities, const TurnRule& r
 }
 
 std::string run_sd(const TaskOptions& options) {
-  require_probe_training();
   Task task(options, "sd");
   const SdSettings settings = settings_of(task.protocol());
+  require_probe_training();
   if (task.file("rttm").empty()) fail_usage("--rttm is required: who speaks when in the corpus");
   const SpeakerTurns turns = read_rttm(task.file("rttm"));
   const Targets targets = targets_of(task, turns, settings.shape.outputs);
