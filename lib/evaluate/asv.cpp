@@ -1,7 +1,6 @@
 #include "evaluate/asv.h"
 
-#include <cmath>
-
+#include "measures/cosine.h"
 #include "measures/detection.h"
 #include "measures/trials.h"
 
@@ -100,16 +99,6 @@ std::vector<Pair> listed_pairs(const std::string& path, const std::vector<std::s
     pairs.push_back({item_of(ids.substr(0, blank)), item_of(ids.substr(blank + 1)), target});
   }
   return pairs;
-}
-
-double cosine(std::span<const float> a, std::span<const float> b) {
-  double ab = 0, aa = 0, bb = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    ab += static_cast<double>(a[i]) * static_cast<double>(b[i]);
-    aa += static_cast<double>(a[i]) * static_cast<double>(a[i]);
-    bb += static_cast<double>(b[i]) * static_cast<double>(b[i]);
-  }
-  return aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : 0;
 }
 
 std::vector<DetPoint> curve_of(const std::vector<Pair>& pairs, const std::vector<Matrix>& embeddings) {

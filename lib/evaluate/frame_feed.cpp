@@ -9,6 +9,7 @@
 #include "corpus/corpus.h"
 #include "encoder/audio_frames.h"
 #include "encoder/joined_encoder.h"
+#include "evaluate/frame_source.h"
 
 namespace retort {
 namespace {
@@ -82,15 +83,11 @@ class StoreFeed : public FrameFeed {
 
  private:
   void open(const std::string& path, bool of_teacher) {
-    FrameStore store = FrameStore::open(path);
+    const char* side = of_teacher ? "teacher" : "model";
+    FrameStore store = open_feature_store(path, json_get_or(models_, side, std::string(), path));
     const StoreInfo& info = store.info();
-    if (info.kind != StoreKind::features) fail("{}: holds labels, features were expected", path);
     if (!stores_.empty() && info.origin.corpus != stores_.front().info().origin.corpus)
       log_warning("evaluate", "{} and {} were made from different corpora", paths_.front(), path);
-    const char* side = of_teacher ? "teacher" : "model";
-    if (models_.contains(side) && models_.at(side) != info.origin.model)
-      fail("{}: features of model {}, but those before it are of {}", path, info.origin.model,
-           models_.at(side).get<std::string>());
     models_[side] = info.origin.model;
     inputs_[of_teacher ? "teacher_features" : "features"].push_back(store.hash());
     layers_.push_back({info.origin.layer, info.dim, info.origin.hop, of_teacher});

@@ -5,14 +5,13 @@
 #include "base/bad_items.h"
 #include "base/signals.h"
 #include "encoder/audio_frames.h"
-#include "store/frame_store.h"
 
 namespace retort {
 namespace {
 
 constexpr const char* subsystem = "evaluate";
 
-// The layer with the shortest hop has the most frames; an utterance without any of them is of no use.
+// In every layer: an utterance that lacks them in one cannot be mixed.
 bool has_frames(const std::vector<Matrix>& outputs) {
   for (const Matrix& frames : outputs)
     if (frames.rows() == 0) return false;
@@ -53,11 +52,8 @@ class StoredFrames : public FrameSource {
  public:
   explicit StoredFrames(const std::vector<std::string>& paths) : paths_(paths) {
     for (const std::string& path : paths) {
-      stores_.push_back(FrameStore::open(path));
+      stores_.push_back(open_feature_store(path, stores_.empty() ? "" : model()));
       const StoreInfo& info = stores_.back().info();
-      if (info.kind != StoreKind::features) fail("{}: holds labels, features were expected", path);
-      if (info.origin.model != model())
-        fail("{}: features of model {}, but those before it are of {}", path, info.origin.model, model());
       outputs_.push_back({info.origin.layer, info.dim, info.origin.hop});
     }
   }
@@ -103,6 +99,15 @@ class StoredFrames : public FrameSource {
 };
 
 }  // namespace
+
+FrameStore open_feature_store(const std::string& path, const std::string& model) {
+  FrameStore store = FrameStore::open(path);
+  const StoreInfo& info = store.info();
+  if (info.kind != StoreKind::features) fail("{}: holds labels, features were expected", path);
+  if (!model.empty() && info.origin.model != model)
+    fail("{}: features of model {}, but those before it are of {}", path, info.origin.model, model);
+  return store;
+}
 
 std::unique_ptr<FrameSource> open_frame_source(const EncoderOptions& encoder,
                                                const std::vector<std::string>& stores) {

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "corpus/corpus.h"
 #include "encoder/frame_encoder.h"
+#include "store/frame_store.h"
 
 namespace retort {
 
@@ -30,6 +31,9 @@ class FrameSource {
   virtual std::map<std::string, std::size_t> run(const std::vector<Utterance>& utterances, double max_bad,
                                                  const Take& take) = 0;
 };
+
+// An Error where it holds labels, or features of another model than this one ("": any).
+FrameStore open_feature_store(const std::string& path, const std::string& model);
 
 // By the encoder's options, or of stores, one per layer, where there are some.
 std::unique_ptr<FrameSource> open_frame_source(const EncoderOptions& encoder,

@@ -1,9 +1,7 @@
 #include "evaluate/probe.h"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
-#include <numeric>
 #include <set>
 
 #include "base/fields.h"

@@ -5,11 +5,10 @@
 #include <set>
 
 #include "audio/waveform.h"
+#include "measures/phone_tally.h"
 
 namespace retort {
 namespace {
-
-constexpr int64_t frame_centre = 200;  // samples from the first one that a frame sees to its middle
 
 struct SdSettings {
   HeadShape shape;

@@ -9,6 +9,7 @@
 #include "base/thread_team.h"
 #include "base/threads.h"
 #include "kernels/product.h"
+#include "measures/cosine.h"
 
 namespace retort {
 namespace {
@@ -94,17 +95,6 @@ struct CrossProduct {
   std::vector<double> sums;
 };
 
-double cosine(const float* a, const float* b, int64_t width) {
-  double both = 0, squares_a = 0, squares_b = 0;
-  for (int64_t i = 0; i < width; ++i) {
-    both += static_cast<double>(a[i]) * static_cast<double>(b[i]);
-    squares_a += static_cast<double>(a[i]) * static_cast<double>(a[i]);
-    squares_b += static_cast<double>(b[i]) * static_cast<double>(b[i]);
-  }
-  const double lengths = std::sqrt(squares_a) * std::sqrt(squares_b);
-  return lengths > 0 ? both / lengths : 0;
-}
-
 }  // namespace
 
 struct FrameSimilaritySums::State {
@@ -135,7 +125,8 @@ struct FrameSimilaritySums::State {
       const LayerFrames& y = theirs[pair % theirs.size()];
       if (x.width != y.width) return;
       for (int64_t frame = 0; frame < waiting; ++frame)
-        cosines[pair] += cosine(x.rows.data() + frame * x.width, y.rows.data() + frame * x.width, x.width);
+        cosines[pair] += cosine({x.rows.data() + frame * x.width, static_cast<std::size_t>(x.width)},
+                                {y.rows.data() + frame * x.width, static_cast<std::size_t>(x.width)});
     });
   }
 

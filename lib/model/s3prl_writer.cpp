@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "model/checkpoint_formats.h"
 #include "model/fairseq_writer.h"
+#include "model/folded_weights.h"
 
 namespace retort {
 namespace {
@@ -60,16 +61,6 @@ Json distiller_section(const ModelConfig& config, Json model) {
   return model;
 }
 
-// (in, out) of the only head's weight, as nn.Linear has it: (out, in).
-std::vector<float> transposed(const NamedTensor& weight) {
-  const auto in = static_cast<std::size_t>(weight.shape.at(1));
-  const auto out = static_cast<std::size_t>(weight.shape.at(2));
-  std::vector<float> result(in * out);
-  for (std::size_t i = 0; i < in; ++i)
-    for (std::size_t o = 0; o < out; ++o) result[o * in + i] = weight.values[i * out + o];
-  return result;
-}
-
 // Heads under the names of the distiller's output layer; `only_head` keeps the values that are not the
 // model's own. SplitLinear of several heads has (N, in, out) and (1, 1, N, out), of one it is a plain layer.
 void add_distiller_heads(const ModelWeights& model, std::vector<TensorToWrite>& tensors,
@@ -86,7 +77,7 @@ void add_distiller_heads(const ModelWeights& model, std::vector<TensorToWrite>& 
   const NamedTensor& weight = model.tensors.at("heads.split.weight");
   const NamedTensor& bias = model.tensors.at("heads.split.bias");
   if (weight.shape.at(0) == 1) {
-    only_head = transposed(weight);
+    only_head = transposed(weight.values.data(), weight.shape[1], weight.shape[2]);  // nn.Linear: (out, in)
     add("2.layer.weight", {weight.shape[2], weight.shape[1]}, only_head);
     add("2.layer.bias", {bias.shape.at(1)}, bias.values);
   } else {
