@@ -94,11 +94,14 @@ Split split_of(const Utterance& query, const SplitRule& rule) {
   fail("{}: \"{}\" is {}; should be dev or test", query.id, rule.key, one_line(value));
 }
 
-// Features of queries, then recordings.
+// What is looked for and where, as features; points into `features` and the utterances that they are of.
 struct SearchData {
   FrameFeatures features;
   std::vector<const FrameItem*> queries, documents;
   std::vector<const Utterance*> query_lines, document_lines;
+  std::vector<std::size_t> dev, test;  // queries
+  Json split_hashes;
+  int64_t short_queries = 0;
 };
 
 Matrix layer_of(const FrameItem& item, const FrameFeatures& features, int64_t layer) {
@@ -144,6 +147,42 @@ TermWeightedValue value_of_layer(const SearchData& data, const std::vector<std::
   return max_term_weighted_value(trials, settings.beta);
 }
 
+// `utterances` are the queries, the first `query_count` of them, and the recordings. An Error where the
+// queries cannot be split.
+SearchData search_data(Task& task, const QbeSettings& settings, const std::vector<Utterance>& utterances,
+                       std::size_t query_count) {
+  SearchData data;
+  data.features = take_features(utterances, task.source(), task.options().max_bad);
+  standardise(data.features, std::vector<bool>(data.features.items.size(), true));
+  std::vector<Utterance> used;
+  std::vector<Split> splits;
+  std::vector<std::string> found_in;
+  for (const FrameItem& item : data.features.items) {
+    const Utterance& utterance = utterances[item.utterance];
+    if (item.utterance >= query_count) {
+      data.documents.push_back(&item);
+      data.document_lines.push_back(&utterance);
+      continue;
+    }
+    if (item.frames < settings.least_frames) {
+      ++data.short_queries;
+      continue;
+    }
+    used.push_back(utterance);
+    splits.push_back(split_of(utterance, task.protocol().splits));
+    found_in.push_back(value_of(utterance, settings.key));
+    (splits.back() == Split::dev ? data.dev : data.test).push_back(data.queries.size());
+    data.queries.push_back(&item);
+    data.query_lines.push_back(&utterance);
+  }
+  data.split_hashes = split_hashes(used, splits, found_in);
+  require_splits(data.split_hashes, task.protocol().splits, task.protocol().label());
+  if (data.dev.empty() || data.test.empty())
+    fail("{}: {} queries are too few to be split ({} dev, {} test)", task.file("queries"), used.size(),
+         data.dev.size(), data.test.size());
+  return data;
+}
+
 std::string line_of_qbe(const Json& result) {
   return fmt::format("qbe mtwv {:.4f} layer {} test {}", result.at("metrics").at("mtwv").get<double>(),
                      result.at("layer").get<std::string>(), result.at("counts").at("test").get<int64_t>());
@@ -165,67 +204,36 @@ std::string run_qbe(const TaskOptions& options) {
   if (const auto done = task.begin()) return line_of_qbe(*done);
 
   utterances.insert(utterances.end(), documents.begin(), documents.end());
-  SearchData data;
-  data.features = take_features(utterances, task.source(), task.options().max_bad);
-  standardise(data.features, std::vector<bool>(data.features.items.size(), true));
-  std::vector<std::size_t> dev, test;
-  std::vector<Utterance> used;
-  std::vector<Split> splits;
-  std::vector<std::string> found_in;
-  int64_t short_queries = 0;
-  for (const FrameItem& item : data.features.items) {
-    const Utterance& utterance = utterances[item.utterance];
-    if (item.utterance >= query_count) {
-      data.documents.push_back(&item);
-      data.document_lines.push_back(&utterance);
-      continue;
-    }
-    if (item.frames < settings.least_frames) {
-      ++short_queries;
-      continue;
-    }
-    used.push_back(utterance);
-    splits.push_back(split_of(utterance, task.protocol().splits));
-    (splits.back() == Split::dev ? dev : test).push_back(data.queries.size());
-    data.queries.push_back(&item);
-    data.query_lines.push_back(&utterance);
-  }
-  for (const Utterance& query : used) found_in.push_back(value_of(query, settings.key));
-  const Json hashes = split_hashes(used, splits, found_in);
-  require_splits(hashes, task.protocol().splits, task.protocol().label());
-  if (dev.empty() || test.empty())
-    fail("{}: {} queries are too few to be split ({} dev, {} test)", task.file("queries"), used.size(),
-         dev.size(), test.size());
-
+  const SearchData data = search_data(task, settings, utterances, query_count);
   const int threads =
       task.options().encoder.threads > 0 ? task.options().encoder.threads : available_threads();
-  const bool choose = data.features.layers > 1;
+  const int64_t tried_layers = data.features.layers > 1 ? data.features.layers : 0;
   Progress progress("search", "queries",
-                    static_cast<double>(choose ? data.features.layers : 0) * static_cast<double>(dev.size()) +
-                        static_cast<double>(test.size()));
+                    static_cast<double>(tried_layers) * static_cast<double>(data.dev.size()) +
+                        static_cast<double>(data.test.size()));
   Json by_layer = Json::object();
   int64_t best = 0;
   double best_value = -1;
-  for (int64_t layer = 0; choose && layer < data.features.layers; ++layer) {
-    const double value = value_of_layer(data, dev, layer, settings, threads, progress).value;
+  for (int64_t layer = 0; layer < tried_layers; ++layer) {
+    const double value = value_of_layer(data, data.dev, layer, settings, threads, progress).value;
     by_layer[task.source().outputs()[static_cast<std::size_t>(layer)].layer] = value;
     if (value <= best_value) continue;
     best_value = value;
     best = layer;
   }
-  const TermWeightedValue value = value_of_layer(data, test, best, settings, threads, progress);
+  const TermWeightedValue value = value_of_layer(data, data.test, best, settings, threads, progress);
   return line_of_qbe(task.write({{"metrics", {{"mtwv", value.value}}},
                                  {"layer", task.source().outputs()[static_cast<std::size_t>(best)].layer},
                                  {"dev_mtwv", by_layer},
                                  {"threshold", value.threshold},
                                  {"counts",
-                                  {{"dev", dev.size()},
+                                  {{"dev", data.dev.size()},
                                    {"test", value.queries},
                                    {"test_without_document", value.queries_without},
                                    {"documents", data.documents.size()},
-                                   {"short_queries", short_queries},
+                                   {"short_queries", data.short_queries},
                                    {"bad", data.features.bad}}},
-                                 {"splits", hashes}}));
+                                 {"splits", data.split_hashes}}));
 }
 
 }  // namespace retort
