@@ -14,65 +14,10 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/signals.h"
+#include "common/json_config.h"
 
 namespace retort {
 namespace {
-
-// Lets CLI11 take its configuration from JSON: {"layer": "enc9", "batch_seconds": 40}. Keys are option names
-// with underscores for dashes. Numbers are passed on as they stand in the file, so that none loses digits on
-// the way. null and an empty list leave an option as it is. `follows` has the keys that --print-config adds
-// to the options; what a file says of them is put there, to be compared with what follows from its options.
-class JsonConfig : public CLI::Config {
- public:
-  JsonConfig(const CLI::App& app, Json& follows) : app_(app), follows_(follows) {}
-
-  std::vector<CLI::ConfigItem> from_config(std::istream& input) const override {
-    const Json object = read_object(input);
-    std::vector<CLI::ConfigItem> parsed;
-    for (const auto& [key, value] : object.items()) {
-      if (follows_.contains(key)) {
-        follows_[key] = value;
-        continue;
-      }
-      CLI::ConfigItem item;
-      item.name = key;
-      std::replace(item.name.begin(), item.name.end(), '_', '-');
-      if (!is_option(item.name)) fail_usage("--config: unknown key \"{}\"", key);
-      if (value.is_null()) continue;
-      for (const Json& element : value.is_array() ? value : Json::array({value}))
-        item.inputs.push_back(plain(element));
-      if (!item.inputs.empty()) parsed.push_back(std::move(item));
-    }
-    return parsed;
-  }
-
-  std::string to_config(const CLI::App*, bool, bool, std::string) const override { return ""; }
-
- private:
-  static std::string plain(const Json& value) {
-    if (value.is_object() || value.is_array())
-      fail_usage("--config: {} is nested, a plain value was expected", value.dump());
-    return value.is_string() ? value.get<std::string>() : value.dump();
-  }
-
-  static Json read_object(std::istream& input) {
-    const std::string text{std::istreambuf_iterator<char>(input), std::istreambuf_iterator<char>()};
-    try {
-      Json json = parse_json(text, "--config");
-      if (json.is_object()) return json;
-    } catch (const Error& error) {
-      fail_usage("{}", error.what());
-    }
-    fail_usage("--config: the file should hold one JSON object");
-  }
-
-  bool is_option(const std::string& name) const {
-    return app_.get_option_no_throw("--" + name) != nullptr || app_.get_option_no_throw(name) != nullptr;
-  }
-
-  const CLI::App& app_;
-  Json& follows_;
-};
 
 const char* level_name(LogLevel level) {
   switch (level) {
