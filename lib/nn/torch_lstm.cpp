@@ -2,15 +2,33 @@
 
 #include <torch/torch.h>
 
+#include <cstddef>
+
 namespace retort {
-namespace {
 
-constexpr bool has_biases = true;
-constexpr bool batch_first = true;
-constexpr int64_t one_layer = 1;  // per call, since each layer's output is wanted
-constexpr double no_dropout = 0;  // within a call of one layer
+at::Tensor turned_frames(const at::Tensor& lengths, int64_t longest) {
+  const at::Tensor time = at::arange(longest, lengths.options()).unsqueeze(0), ends = lengths.unsqueeze(1);
+  return at::where(time < ends, ends - 1 - time, time).unsqueeze(2);
+}
 
-}  // namespace
+at::Tensor lstm_layer(const at::Tensor& x, const std::vector<at::Tensor>& weights, const at::Tensor& turned,
+                      bool training) {
+  constexpr std::ptrdiff_t parts = 4;  // of one way
+  constexpr bool has_biases = true, batch_first = true;
+  constexpr int64_t one_layer = 1;
+  constexpr double no_dropout = 0;
+  const bool both_ways = weights.size() == 2 * parts;
+  if (both_ways && turned.defined()) {
+    const auto turn_round = [&](const at::Tensor& y) { return y.gather(1, turned.expand_as(y)); };
+    const auto back = weights.begin() + parts;
+    const at::Tensor forwards = lstm_layer(x, {weights.begin(), back}, {}, training);
+    const at::Tensor backwards = lstm_layer(turn_round(x), {back, weights.end()}, {}, training);
+    return at::cat({forwards, turn_round(backwards)}, 2);
+  }
+  const at::Tensor zero = at::zeros({both_ways ? 2 : 1, x.size(0), weights[1].size(1)}, x.options());
+  return std::get<0>(at::lstm(x, {zero, zero}, weights, has_biases, one_layer, no_dropout, training,
+                              both_ways, batch_first));
+}
 
 LstmLayers::LstmLayers(const ModelConfig& config, const ParameterTable& parameters) : config_(config) {
   if (config.blocks != BlockKind::lstm) return;
@@ -25,47 +43,18 @@ LstmLayers::LstmLayers(const ModelConfig& config, const ParameterTable& paramete
   }
 }
 
-// What follows an utterance's end reaches its frames only on the way back. There it is left out: the frames
-// of all utterances are packed, those of one time next to each other, the longest utterance first.
+// What follows an utterance's end reaches its frames only on the way back.
 std::vector<at::Tensor> LstmLayers::forward(const at::Tensor& x, const FrameLengths& lengths, int count,
                                             bool training) const {
-  if (!config_.bidirectional || lengths.equal()) return outputs(x, {}, count, training);
-  const at::Tensor valid = torch::tensor(lengths.valid, torch::kInt64);
-  const at::Tensor order = valid.argsort(/*stable=*/true, /*dim=*/0, /*descending=*/true);
-  const auto [frames, batch_sizes] = at::_pack_padded_sequence(x.index_select(0, order.to(x.device())),
-                                                               valid.index_select(0, order), batch_first);
-  std::vector<at::Tensor> all = outputs(frames, batch_sizes, count, training);
-  const at::Tensor back = order.argsort().to(x.device());
-  for (at::Tensor& y : all) {
-    const auto padded = at::_pad_packed_sequence(y, batch_sizes, batch_first, 0.0, lengths.longest);
-    y = std::get<0>(padded).index_select(0, back);
-  }
-  return all;
-}
-
-std::vector<at::Tensor> LstmLayers::outputs(at::Tensor x, const at::Tensor& batch_sizes, int count,
-                                            bool training) const {
+  at::Tensor turned;
+  if (config_.bidirectional && !lengths.equal())
+    turned = turned_frames(torch::tensor(lengths.valid, torch::kInt64), lengths.longest).to(x.device());
   std::vector<at::Tensor> all;
   for (size_t layer = 0; layer < static_cast<size_t>(count); ++layer) {
-    if (layer > 0) x = at::dropout(x, config_.hidden_dropout, training);
-    x = layer_output(layer, x, batch_sizes, training);
-    all.push_back(x);
+    const at::Tensor input = layer > 0 ? at::dropout(all.back(), config_.hidden_dropout, training) : x;
+    all.push_back(lstm_layer(input, weights_[layer], turned, training));
   }
   return all;
-}
-
-at::Tensor LstmLayers::layer_output(size_t layer, const at::Tensor& x, const at::Tensor& batch_sizes,
-                                    bool training) const {
-  const std::vector<at::Tensor>& weights = weights_[layer];
-  const int64_t utterances = batch_sizes.defined() ? batch_sizes[0].item<int64_t>() : x.size(0);
-  const at::Tensor zero =
-      at::zeros({config_.bidirectional ? 2 : 1, utterances, config_.lstm_hidden}, x.options());
-  const std::vector<at::Tensor> start = {zero, zero};  // state and cell
-  const auto output = batch_sizes.defined() ? at::lstm(x, batch_sizes, start, weights, has_biases, one_layer,
-                                                       no_dropout, training, config_.bidirectional)
-                                            : at::lstm(x, start, weights, has_biases, one_layer, no_dropout,
-                                                       training, config_.bidirectional, batch_first);
-  return std::get<0>(output);
 }
 
 }  // namespace retort

@@ -8,6 +8,18 @@
 
 namespace retort {
 
+// Where the frames stand when every utterance is turned round, and what is behind its end stays: (batch,
+// longest, 1) int64 for `lengths` (batch) int64.
+at::Tensor turned_frames(const at::Tensor& lengths, int64_t longest);
+
+// One LSTM layer: x (batch, frames, width) to (batch, frames, ways * hidden). `weights` are as at::lstm takes
+// them: weight_ih, weight_hh, bias_ih, bias_hh, then those of the way back where there is one. It begins at
+// each utterance's own end by `turned`, of turned_frames(), and at the tensor's where that is undefined.
+// Packed sequences would do the same, but their gradient takes time that grows with the square of the frames
+// on a CPU.
+at::Tensor lstm_layer(const at::Tensor& x, const std::vector<at::Tensor>& weights, const at::Tensor& turned,
+                      bool training);
+
 class LstmLayers {
  public:
   LstmLayers(const ModelConfig& config, const ParameterTable& parameters);
@@ -18,15 +30,8 @@ class LstmLayers {
                                   bool training) const;
 
  private:
-  // The same of a batch or, with batch_sizes, of packed frames.
-  std::vector<at::Tensor> outputs(at::Tensor x, const at::Tensor& batch_sizes, int count,
-                                  bool training) const;
-  at::Tensor layer_output(size_t layer, const at::Tensor& x, const at::Tensor& batch_sizes,
-                          bool training) const;
-
   const ModelConfig& config_;
-  // A layer's, as at::lstm takes them: weight_ih, weight_hh, bias_ih, bias_hh, then those of the way back.
-  std::vector<std::vector<at::Tensor>> weights_;
+  std::vector<std::vector<at::Tensor>> weights_;  // a layer's, as lstm_layer() takes them
 };
 
 }  // namespace retort
