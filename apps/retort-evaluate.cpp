@@ -2,6 +2,7 @@
 // own.
 #include <fmt/ranges.h>
 
+#include <functional>
 #include <iostream>
 #include <map>
 #include <string_view>
@@ -9,20 +10,29 @@
 #include "base/error.h"
 #include "common/encoder_flags.h"
 #include "common/tool.h"
+#include "common/torch_twin.h"
 #include "evaluate/agreement.h"
 #include "evaluate/intrinsic.h"
 #include "evaluate/profile.h"
 #include "evaluate/rerun.h"
 #include "evaluate/score.h"
 #include "evaluate/tasks.h"
+#include "evaluate/trainers.h"
 #include "evaluate/units.h"
+
+#ifdef RETORT_IS_TORCH_TWIN
 #include "torch_encoder/use_torch_encoder.h"
+#include "torch_probes/use_torch_probes.h"
+#endif
 
 namespace {
 
 using retort::Tool;
 
 constexpr const char* name = "retort-evaluate";
+
+// Where this program has no LibTorch: becomes its twin that has, with the whole command line.
+std::function<void()> get_torch = [] {};
 
 void bind_result(Tool& tool, retort::ResultOptions& options) {
   tool.option("-o,--output", options.output, "The result, one JSON file")->required();
@@ -95,6 +105,7 @@ int run_with_threads(Tool& tool, int argc, char** argv, retort::IntrinsicOptions
   tool.threads(options.feed.encoder.threads);
   bind_result(tool, options.result);
   return tool.run(argc, argv, [&] {
+    if (wants_torch(options.feed.encoder)) get_torch();
     const int threads = options.feed.encoder.threads;
     options.phones.threads = options.abx.threads = options.similarity.threads = threads;
     std::cout << task(options) << "\n";
@@ -212,6 +223,7 @@ int follow_protocol(const retort::ProtocolTask& task, int argc, char** argv) {
                : retort::read_protocol(options.protocol, all_overrides(), task.name).to_json();
   });
   return tool.run(argc, argv, [&] {
+    if (wants_torch(options.encoder)) get_torch();
     options.overrides = all_overrides();
     std::cout << task.run(options) << "\n";
   });
@@ -227,7 +239,10 @@ int rerun(int argc, char** argv) {
   tool.option("--tolerance", options.tolerance, "What a metric may differ by")->check(CLI::Range(0.0, 1.0));
   tool.option("-o,--output", options.output, "Keep the new result here");
   tool.overwrite(options.overwrite);
-  return tool.run(argc, argv, [&] { std::cout << run_again(options) << "\n"; });
+  return tool.run(argc, argv, [&] {
+    get_torch();  // most of what can be run again trains something
+    std::cout << run_again(options) << "\n";
+  });
 }
 
 int profile(int argc, char** argv) {
@@ -276,7 +291,13 @@ constexpr Task tasks[] = {{"units", units}, {"agreement", agreement},   {"intrin
 }  // namespace
 
 int main(int argc, char** argv) {
+#ifdef RETORT_IS_TORCH_TWIN
   retort::use_torch_encoder();
+  retort::use_torch_probes();
+#else
+  get_torch = [argv] { retort::become_torch_twin(name, argv); };
+  retort::trainers.become_one_that_trains = get_torch;
+#endif
   const std::string_view wanted = argc > 1 ? argv[1] : "";
   for (const Task& task : tasks)
     if (task.name == wanted) return task.run(argc - 1, argv + 1);

@@ -7,7 +7,7 @@ set(tools cluster copy distill evaluate export extract import inspect label prep
 list(TRANSFORM tools PREPEND retort-)
 # What links LibTorch keeps the rpath that cmake/FindLibTorch.cmake makes a link option: installing takes off CMake's own only.
 if(RETORT_TORCH)
-  install(TARGETS retort-extract-torch retort-label-torch retort-cluster-torch DESTINATION libexec/retort)  # where apps/common/torch_twin.cpp looks
+  install(TARGETS retort-extract-torch retort-label-torch retort-cluster-torch retort-evaluate-torch DESTINATION libexec/retort)  # where apps/common/torch_twin.cpp looks
 endif()
 install(TARGETS ${tools} DESTINATION ${CMAKE_INSTALL_BINDIR})
 

@@ -1,25 +1,25 @@
-// What stands in for torch_probe.cpp and torch_train_head.cpp in a build without LibTorch.
 #include "evaluate/probe_training.h"
 
 #include "base/error.h"
-#include "evaluate/head_training.h"
+#include "evaluate/trainers.h"
 
-#ifndef RETORT_WITH_TORCH
 namespace retort {
 
 void require_probe_training() {
+  if (trainers.train_probe != nullptr) return;
+  if (trainers.become_one_that_trains) trainers.become_one_that_trains();
   fail("this build has no LibTorch, which probes are trained with; build with -DRETORT_TORCH=ON");
 }
 
-ProbeScore train_probe(const ProbeData&, const ProbeTraining&) {
+ProbeScore train_probe(const ProbeData& data, const ProbeTraining& training) {
   require_probe_training();
-  return {};
+  return trainers.train_probe(data, training);
 }
 
-TrainedHead train_head(const HeadData&, const HeadShape&, const HeadTraining&, const DevCost&) {
+TrainedHead train_head(const HeadData& data, const HeadShape& shape, const HeadTraining& training,
+                       const DevCost& dev_cost) {
   require_probe_training();
-  return {};
+  return trainers.train_head(data, shape, training, dev_cost);
 }
 
 }  // namespace retort
-#endif

@@ -38,7 +38,7 @@ struct ProbeScore {
   std::vector<double> layer_weights;
 };
 
-// An Error where this build has no LibTorch and thus cannot train.
+// Where this program cannot train: becomes one that can (evaluate/trainers.h). An Error where there is none.
 void require_probe_training();
 
 // Features of each layer and dimension are standardised by the training split. Batches go through the split

@@ -72,8 +72,11 @@ class InstallTest(ToolTest):
             self.assertTrue((share / path).is_file(), path)
         self.assertTrue((self.prefix / "include/retort/retort.h").is_file())
         self.assertLess((self.library_folder / "libretort.so.0").stat().st_size, 5e6)
-        for tool in ("retort-extract", "retort-label", "retort-cluster"):
-            self.assertNotIn("libtorch", self.check("ldd", self.prefix / "bin" / tool))
+        for tool in BIN.glob("retort-*"):
+            if tool.name != "retort-distill":  # which does nothing without
+                self.assertNotIn("libtorch", self.check("ldd", self.prefix / "bin" / tool.name))
+        for twin in BIN.parent.glob("libexec/retort/*"):
+            self.assertTrue((self.prefix / "libexec/retort" / twin.name).is_file(), twin.name)
         if WITH_TORCH:
             self.raw_audio()
             self.installed("retort-extract", "--encoder", "torch", "--model", MODEL, "--layer", "enc1", "speech.wav", "-o",

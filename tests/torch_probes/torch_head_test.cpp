@@ -3,8 +3,8 @@
 #include <limits>
 
 #include "base/random.h"
-#include "evaluate/head_training.h"
 #include "measures/ctc_decoding.h"
+#include "torch_probes/torch_trainers.h"
 
 using namespace retort;
 
@@ -65,8 +65,8 @@ HeadShape ctc_shape(int64_t lstm_layers) {
 }
 
 TrainedHead train(const Labelled& labelled, const HeadShape& shape, uint64_t seed, int64_t steps = 150) {
-  return train_head(labelled.data, shape, {{"adam", 8, steps, 25, 1}, 0.03, seed, 1},
-                    [&](const auto& outputs) { return wrong(outputs, labelled.data.dev); });
+  return train_head_by_torch(labelled.data, shape, {{"adam", 8, steps, 25, 1}, 0.03, seed, 1},
+                             [&](const auto& outputs) { return wrong(outputs, labelled.data.dev); });
 }
 
 }  // namespace
@@ -155,7 +155,7 @@ TEST_CASE("embeddings of a speaker are near each other, whatever they are batche
     return 1 - ab / std::sqrt(aa * bb);
   };
   const auto train_xvector = [&] {
-    return train_head(data, shape, {{"adamw", 8, 60, 20, 10}, 0.01, 0, 1}, [&](const auto& outputs) {
+    return train_head_by_torch(data, shape, {{"adamw", 8, 60, 20, 10}, 0.01, 0, 1}, [&](const auto& outputs) {
       return distance(outputs[0], outputs[3]) - distance(outputs[0], outputs[1]);
     });
   };
@@ -209,7 +209,8 @@ TEST_CASE("voices are told apart in whatever order the targets name them") {
     }
     return wrong / frames;
   };
-  const TrainedHead head = train_head(data, shape, {{"adam", 8, 150, 25, 1}, 0.02, 0, 1},
-                                      [&](const auto& outputs) { return wrong_frames(outputs, data.dev); });
+  const TrainedHead head =
+      train_head_by_torch(data, shape, {{"adam", 8, 150, 25, 1}, 0.02, 0, 1},
+                          [&](const auto& outputs) { return wrong_frames(outputs, data.dev); });
   CHECK(wrong_frames(head.test_outputs, data.test) < 0.05);
 }

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "evaluate/torch_head.h"
+#include "torch_probes/torch_head.h"
 
 namespace retort {
 namespace {

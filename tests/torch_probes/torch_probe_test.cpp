@@ -3,7 +3,7 @@
 #include <numeric>
 
 #include "base/random.h"
-#include "evaluate/probe_training.h"
+#include "torch_probes/torch_trainers.h"
 
 using namespace retort;
 
@@ -55,7 +55,7 @@ TEST_CASE("separable classes are told apart, and the layer that does so gets the
   const ProbeData data = make_data(1);
   for (const bool hidden : {false, true}) {
     CAPTURE(hidden);
-    const ProbeScore score = train_probe(data, training(hidden, 1e-1, 200, 0));
+    const ProbeScore score = train_probe_by_torch(data, training(hidden, 1e-1, 200, 0));
     CHECK(score.dev_correct == data.dev.rows);
     CHECK(score.test_correct >= data.test.rows - 4);
     REQUIRE(score.layer_weights.size() == layers);
@@ -68,7 +68,7 @@ TEST_CASE("separable classes are told apart, and the layer that does so gets the
 
 TEST_CASE("classes that the features do not know are guessed at chance") {
   const ProbeData data = make_data(-1);
-  const ProbeScore score = train_probe(data, training(false, 1e-2, 100, 0));
+  const ProbeScore score = train_probe_by_torch(data, training(false, 1e-2, 100, 0));
   // Four classes, 400 draws: 100 right with a standard deviation of 8.7.
   CHECK(score.test_correct > 60);
   CHECK(score.test_correct < 140);
@@ -76,9 +76,9 @@ TEST_CASE("classes that the features do not know are guessed at chance") {
 
 TEST_CASE("a seed gives the same probe again, another seed another one") {
   const ProbeData data = make_data(0);
-  const ProbeScore one = train_probe(data, training(true, 1e-3, 20, 7));
-  const ProbeScore again = train_probe(data, training(true, 1e-3, 20, 7));
-  const ProbeScore other = train_probe(data, training(true, 1e-3, 20, 8));
+  const ProbeScore one = train_probe_by_torch(data, training(true, 1e-3, 20, 7));
+  const ProbeScore again = train_probe_by_torch(data, training(true, 1e-3, 20, 7));
+  const ProbeScore other = train_probe_by_torch(data, training(true, 1e-3, 20, 8));
   CHECK(one.test_correct == again.test_correct);
   CHECK(one.layer_weights == again.layer_weights);
   CHECK(one.layer_weights != other.layer_weights);
@@ -86,13 +86,13 @@ TEST_CASE("a seed gives the same probe again, another seed another one") {
 
 TEST_CASE("scale and offset of the features do not matter, and constant ones do no harm") {
   ProbeData data = make_data(2);
-  const ProbeScore plain = train_probe(data, training(false, 1e-1, 60, 0));
+  const ProbeScore plain = train_probe_by_torch(data, training(false, 1e-1, 60, 0));
   for (ProbeSplit* split : {&data.train, &data.dev, &data.test})
     for (std::size_t i = 0; i < split->features.size(); ++i) {
       float& value = split->features[i];
       value = i % dim == dim - 1 ? 3.0f : value * 1000 - 5;
     }
-  const ProbeScore scaled = train_probe(data, training(false, 1e-1, 60, 0));
+  const ProbeScore scaled = train_probe_by_torch(data, training(false, 1e-1, 60, 0));
   CHECK(scaled.test_correct >= plain.test_correct - 4);
 }
 
@@ -107,7 +107,7 @@ TEST_CASE("a row counts as right where all its slots are") {
       slots.insert(slots.end(), {one, one / 2, static_cast<int64_t>(random.below(2))});
     split->classes = slots;
   }
-  const ProbeScore score = train_probe(data, training(false, 1e-1, 200, 0));
+  const ProbeScore score = train_probe_by_torch(data, training(false, 1e-1, 200, 0));
   // 400 draws at a half: 200 with a standard deviation of 10.
   CHECK(score.test_correct > 150);
   CHECK(score.test_correct < 250);
@@ -116,7 +116,7 @@ TEST_CASE("a row counts as right where all its slots are") {
 TEST_CASE("batches learn what the whole split teaches, in another order for another seed") {
   const ProbeData data = make_data(1);
   const auto train = [&](uint64_t seed) {
-    return train_probe(data, {false, {"adamw", 32, 300, 50, 1}, 1e-2, seed, 1});
+    return train_probe_by_torch(data, {false, {"adamw", 32, 300, 50, 1}, 1e-2, seed, 1});
   };
   const ProbeScore one = train(0), again = train(0), other = train(1);
   CHECK(one.test_correct >= data.test.rows - 4);

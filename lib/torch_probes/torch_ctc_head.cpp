@@ -1,6 +1,9 @@
 // Labels per frame, trained by connectionist temporal classification: linear, or BiLSTM layers first.
-#include "evaluate/torch_head.h"
+#include <iterator>
+
 #include "measures/ctc_decoding.h"
+#include "nn/torch_lstm.h"
+#include "torch_probes/torch_head.h"
 
 namespace retort {
 namespace {
@@ -57,30 +60,19 @@ std::shared_ptr<Head> make_ctc_head(const HeadShape& shape, int64_t dim) {
   return std::make_shared<CtcHead>(shape, dim);
 }
 
-// Packed sequences would leave out what lies behind an utterance's end as well, but their gradient takes time
-// that grows with the square of the frames on a CPU. So the way back gets each utterance turned round.
 at::Tensor run_lstm(const torch::nn::LSTM& lstm, const at::Tensor& features, const at::Tensor& frames) {
   const torch::nn::LSTMOptions& options = lstm->options;
-  const at::Tensor time = at::arange(features.size(1)).unsqueeze(0), ends = frames.unsqueeze(1);
-  const at::Tensor turned = at::where(time < ends, ends - 1 - time, time).unsqueeze(2);
-  const auto turn_round = [&](const at::Tensor& x) { return x.gather(1, turned.expand_as(x)); };
+  const at::Tensor turned = turned_frames(frames, features.size(1));
   const std::vector<at::Tensor> weights = lstm->all_weights();
-  auto next = weights.begin();
-  const at::Tensor zero = at::zeros({1, features.size(0), options.hidden_size()});
-  const auto run = [&](const at::Tensor& x) {
-    constexpr int64_t parts = 4;  // of a layer's weights, one way
-    const std::vector<at::Tensor> layer(next, next + parts);
-    next += parts;
-    return std::get<0>(at::lstm(x, {zero, zero}, layer, /*has_biases=*/true, /*num_layers=*/1, /*dropout=*/0,
-                                lstm->is_training(), /*bidirectional=*/false, /*batch_first=*/true));
-  };
+  const std::ptrdiff_t parts = std::ssize(weights) / options.num_layers();
   at::Tensor x = features;
   for (int64_t layer = 0; layer < options.num_layers(); ++layer) {
     if (layer > 0) x = at::dropout(x, options.dropout(), lstm->is_training());
-    const at::Tensor forwards = run(x);
-    x = options.bidirectional() ? at::cat({forwards, turn_round(run(turn_round(x)))}, 2) : forwards;
+    const auto first = weights.begin() + layer * parts;
+    x = lstm_layer(x, {first, first + parts}, turned, lstm->is_training());
   }
-  return x.masked_fill((time >= ends).unsqueeze(2), 0);
+  const at::Tensor behind = at::arange(features.size(1)).unsqueeze(0) >= frames.unsqueeze(1);
+  return x.masked_fill(behind.unsqueeze(2), 0);
 }
 
 }  // namespace retort

@@ -5,7 +5,8 @@
 #include "base/random.h"
 #include "base/signals.h"
 #include "base/threads.h"
-#include "evaluate/torch_head.h"
+#include "torch_probes/torch_head.h"
+#include "torch_probes/torch_trainers.h"
 
 namespace retort {
 namespace {
@@ -144,8 +145,8 @@ std::unique_ptr<torch::optim::Optimizer> make_optimiser(const std::vector<at::Te
   return std::make_unique<torch::optim::Adam>(parameters, torch::optim::AdamOptions(lr));
 }
 
-TrainedHead train_head(const HeadData& data, const HeadShape& shape, const HeadTraining& training,
-                       const DevCost& dev_cost) {
+TrainedHead train_head_by_torch(const HeadData& data, const HeadShape& shape, const HeadTraining& training,
+                                const DevCost& dev_cost) {
   at::set_num_threads(training.threads > 0 ? training.threads : available_threads());
   torch::manual_seed(mix_seed({training.seed, 22}));
   const auto batch_size = static_cast<std::size_t>(training.optimiser.batch);

@@ -1,6 +1,6 @@
 #include <catch2/catch.hpp>
 
-#include "evaluate/torch_head.h"
+#include "torch_probes/torch_head.h"
 
 using namespace retort;
 

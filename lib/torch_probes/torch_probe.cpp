@@ -7,8 +7,8 @@
 #include "base/random.h"
 #include "base/signals.h"
 #include "base/threads.h"
-#include "evaluate/probe_training.h"
-#include "evaluate/torch_head.h"
+#include "torch_probes/torch_head.h"
+#include "torch_probes/torch_trainers.h"
 
 namespace retort {
 namespace {
@@ -90,9 +90,7 @@ int64_t correct(const at::Tensor& logits, const at::Tensor& classes, const Probe
 
 }  // namespace
 
-void require_probe_training() {}
-
-ProbeScore train_probe(const ProbeData& data, const ProbeTraining& training) {
+ProbeScore train_probe_by_torch(const ProbeData& data, const ProbeTraining& training) {
   at::set_num_threads(training.threads > 0 ? training.threads : available_threads());
   torch::manual_seed(mix_seed({training.seed, 21}));
   const at::Tensor raw = features_of(data.train, data);

@@ -2,7 +2,7 @@
 // et al. 2018), trained with an additive margin (AM-softmax: Wang et al. 2018).
 #include <array>
 
-#include "evaluate/torch_head.h"
+#include "torch_probes/torch_head.h"
 
 namespace retort {
 namespace {
