@@ -114,10 +114,8 @@ class ExportBench:
             self.row(form, dtype, self.size(out), f"{distance.group(1)} of RMS" if distance else "", "", "", "")
 
 
-def bench_export(options, run_json, cpu_features):
+def bench_export(options, find_model, run_json, cpu_features):
     build = Path(options.build)
-    if not (build / "tests/bench/make_model").exists():
-        sys.exit(f"bench: {build}/tests/bench/make_model is not built; run cmake --preset dev && cmake --build --preset dev")
     print(f"export: checked on {'real speech' if options.audio else 'a sound made up'}; timed on clips of {options.lengths} s, "
           f"{options.threads} threads, median of {options.runs} runs; CPU has {cpu_features()}; load average {os.getloadavg()[0]:.2f}\n")
     print("| model | form | type | size (of f32) | from the native engine in f32 | ONNX Runtime on the test data | ONNX Runtime | native |")
@@ -125,12 +123,7 @@ def bench_export(options, run_json, cpu_features):
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         for name in options.models.split(","):
-            model = Path(name)
-            if not model.exists():
-                model = folder / "model" / name
-                model.parent.mkdir(exist_ok=True)
-                recipe = name if name == "hubert-base" else ROOT / "data/recipes" / f"{name}.json"
-                subprocess.run([build / "tests/bench/make_model", recipe, model], check=True)
+            model = find_model(build, name, folder / "model")
             bench = ExportBench(options, str(model), name, folder, run_json)
             bench.onnx(timed=True)
             if options.audio:

@@ -3,14 +3,14 @@
 # and task below WORK/NAME/, a table and a page. What is scored is not scored again. Each result repeats itself with
 # retort-evaluate rerun.
 #
-#   1  data           two-voice mixtures; queries and recordings; kinds of prompts; slots
+#   1  data           two-voice mixtures; queries and recordings; kinds of prompts; slots; triphones
 #   2  classification languages of held-out prompts; kind and language of a prompt, both right; kinds with each language (and thus
 #                     speaker) tested once                   (probe)
 #   3  ctc            phones, characters and slots           (asterisk-pr, asterisk-asr, asterisk-sf)
 #   4  asv            speakers                               (asterisk-asv)
 #   5  sd             who speaks when                        (asterisk-sd)
 #   6  qbe            spoken queries                         (asterisk-qbe)
-#   7  intrinsic      what needs no training; what models cost
+#   7  intrinsic      what needs no training: units, phones, ABX, likeness to the teacher; what models cost
 #   8  table          WORK/table.md and WORK/report.html
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../../.." && pwd)
@@ -87,6 +87,8 @@ if begin_stage 1 data; then
     run "$root/data/mixtures/prepare" "$data/corpus.jsonl" -o "$work/mixtures" --count "$mixtures"
   [[ -f $work/corpora/queries.jsonl ]] ||
     run python3 -B "$root/scripts/recipes/evaluate/corpora.py" "$data" -o "$work/corpora"
+  [[ -f $work/corpora/triphone.item ]] ||
+    run python3 -B "$root/data/common/items.py" --alignments "$data/phones.ctm" --corpus "$data/en.jsonl" -o "$work/corpora/triphone.item"
 fi
 if begin_stage 2 classification; then
   evaluate probe language --corpus "$demo/probe.jsonl" --label-key lang "${settings[@]}"
@@ -117,7 +119,7 @@ if begin_stage 7 intrinsic; then
     fi
     mkdir -p "$work/$name"
     run "$bin/retort-evaluate" intrinsic --model "${model#*=}" "${layer[@]}" "${teacher[@]}" --corpus "$data/en.jsonl" \
-      --alignments "$data/phones.ctm" -k 100 --threads "$threads" -o "$work/$name/intrinsic.json"
+      --alignments "$data/phones.ctm" --items "$work/corpora/triphone.item" -k 100 --threads "$threads" -o "$work/$name/intrinsic.json"
   done
   costs=()
   for model in "${models[@]}"; do [[ ${model#*=} == mfcc ]] || costs+=(--model "${model#*=}"); done
