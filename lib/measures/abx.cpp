@@ -6,6 +6,7 @@
 #include <numbers>
 #include <numeric>
 #include <tuple>
+#include <utility>
 
 #include "base/pages.h"
 #include "base/threads.h"
@@ -14,8 +15,10 @@
 namespace retort {
 namespace {
 
-// Frames of targets that are held against X at a time.
+// Frames of targets that are packed at a time, and of all X that are held against them: packing is dear, and
+// what is packed should meet many.
 constexpr int64_t most_frames = 4096;
+constexpr int64_t most_frames_of_x = 256;
 
 // Turns cosines into angles over pi, within 2e-7: sqrt(1 - x) times a polynomial for x >= 0 (Abramowitz and
 // Stegun, 4.4.46), which the compiler makes vectors of where it would call std::acos value by value.
@@ -116,99 +119,128 @@ struct Cell {
   int64_t triples = 0;
 };
 
-// The X of one run of a group, held against all that share its cells.
+// One run of X, and the pairs of runs that A and B of its cells are taken from.
+struct Contest {
+  const Run* x = nullptr;
+  std::vector<std::pair<const Run*, const Run*>> pairs;
+};
+
+Contest contest_of(const Run& x, const std::vector<Run>& runs, AbxSpeakers speakers) {
+  const auto may_be_a = [&](const Run& run) {
+    return speakers == AbxSpeakers::across ? run.speaker != x.speaker : run.size() > 1;
+  };
+  Contest contest{&x, {}};
+  std::map<int, const Run*> same_phone;  // by speaker
+  for (const Run& run : runs)
+    if (run.phone == x.phone && may_be_a(run)) same_phone[run.speaker] = &run;
+  for (const Run& run : runs)
+    if (run.phone != x.phone && same_phone.contains(run.speaker))
+      contest.pairs.emplace_back(same_phone[run.speaker], &run);
+  return contest;
+}
+
+// The X of some neighbouring runs of a group, held against all that share their cells.
 class Comparison {
  public:
-  Comparison(const AbxItems& items, const Group& group, const std::vector<Run>& runs, const Run& x,
-             AbxSpeakers speakers)
-      : items_(items), group_(group), x_(x), speakers_(speakers) {
-    std::map<int, const Run*> same_phone;  // by speaker
-    for (const Run& run : runs)
-      if (run.phone == x.phone && may_be_a(run)) same_phone[run.speaker] = &run;
-    for (const Run& run : runs)
-      if (run.phone != x.phone && same_phone.contains(run.speaker))
-        pairs_.emplace_back(same_phone[run.speaker], &run);
+  Comparison(const AbxItems& items, const Group& group, std::vector<Contest> contests)
+      : items_(items), group_(group), contests_(std::move(contests)) {
+    first_ = contests_.front().x->begin;
+    count_ = contests_.back().x->end - first_;
   }
 
   std::vector<Cell> cells() {
-    if (pairs_.empty()) return {};
     measure_distances();
     std::vector<Cell> cells;
-    for (const auto& [a, b] : pairs_) cells.push_back(cell_of(*a, *b));
+    for (const Contest& contest : contests_)
+      for (const auto& [a, b] : contest.pairs) cells.push_back(cell_of(*contest.x, *a, *b));
     return cells;
   }
 
  private:
-  bool may_be_a(const Run& run) const {
-    if (speakers_ == AbxSpeakers::across) return run.speaker != x_.speaker;
-    return run.size() > 1;
+  int64_t frames_at(std::size_t place) const { return items_.frames(group_[place]); }
+
+  // Whether the item at each place of the group is an A or a B of a cell of the contest.
+  std::vector<bool> targets_of(const Contest& contest) const {
+    std::vector<bool> wanted(group_.size());
+    for (const auto& [a, b] : contest.pairs)
+      for (const Run* run : {a, b})
+        for (std::size_t place = run->begin; place < run->end; ++place) wanted[place] = true;
+    return wanted;
   }
 
-  // The runs that any cell needs, in order of the group.
-  std::vector<const Run*> targets() const {
-    std::vector<const Run*> runs;
-    for (const auto& [a, b] : pairs_) {
-      runs.push_back(a);
-      runs.push_back(b);
+  // The frames of the items at these places, one behind the other.
+  std::vector<float> frames_of(const std::vector<std::size_t>& places) const {
+    std::vector<float> rows;
+    for (const std::size_t place : places) {
+      const float* item = items_.rows(group_[place]);
+      rows.insert(rows.end(), item, item + frames_at(place) * items_.dim());
     }
-    std::sort(runs.begin(), runs.end(), [](const Run* a, const Run* b) { return a->begin < b->begin; });
-    runs.erase(std::unique(runs.begin(), runs.end()), runs.end());
-    return runs;
+    return rows;
   }
 
   void measure_distances() {
-    distances_.assign(x_.size() * group_.size(), 0);
-    Group some;  // places in the group
+    distances_.assign(count_ * group_.size(), 0);
+    std::vector<std::size_t> all_x(count_);
+    std::iota(all_x.begin(), all_x.end(), first_);
+    x_rows_ = frames_of(all_x);
+    for (const Contest& contest : contests_) targets_.push_back(targets_of(contest));
+    std::vector<std::size_t> some;
     int64_t frames = 0;
-    for (const Run* run : targets())
-      for (std::size_t place = run->begin; place < run->end; ++place) {
-        some.push_back(place);
-        frames += items_.frames(group_[place]);
-        if (frames < most_frames) continue;
-        measure_distances(some, frames);
-        some.clear();
-        frames = 0;
-      }
+    for (std::size_t place = 0; place < group_.size(); ++place) {
+      const auto is_target = [&](const std::vector<bool>& targets) { return targets[place]; };
+      if (std::none_of(targets_.begin(), targets_.end(), is_target)) continue;
+      some.push_back(place);
+      frames += frames_at(place);
+      if (frames < most_frames) continue;
+      measure_distances(some, frames);
+      some.clear();
+      frames = 0;
+    }
     if (frames > 0) measure_distances(some, frames);
   }
 
-  void measure_distances(const Group& some, int64_t frames) {
-    std::vector<float> rows;
-    rows.reserve(static_cast<std::size_t>(frames * items_.dim()));
-    for (const std::size_t place : some) {
-      const float* item = items_.rows(group_[place]);
-      rows.insert(rows.end(), item, item + items_.frames(group_[place]) * items_.dim());
-    }
-    const PackedMatrix packed(rows.data(), items_.dim(), frames, Precision::f32);
-    for (std::size_t x = 0; x < x_.size(); ++x) {
-      const std::size_t item = group_[x_.begin + x];
-      angles_.resize(static_cast<std::size_t>(items_.frames(item) * frames));
-      Product product;
-      product.rows = items_.rows(item);
-      product.row_stride = items_.dim();
-      product.count = items_.frames(item);
-      product.out = angles_.data();
-      product.out_stride = frames;
-      multiply(path_, packed.panels(), product);
-      turn_to_angles(angles_.data(), items_.frames(item) * frames);
-      const float* column = angles_.data();
-      for (const std::size_t place : some) {
-        const int64_t width = items_.frames(group_[place]);
-        distances_[x * group_.size() + place] =
-            warped_distance(column, frames, items_.frames(item), width, steps_);
-        column += width;
+  // Of all X from the targets at these places, `frames` frames in all.
+  void measure_distances(const std::vector<std::size_t>& some, int64_t frames) {
+    const PackedMatrix packed(frames_of(some).data(), items_.dim(), frames, Precision::f32);
+    Product product;
+    product.rows = x_rows_.data();
+    product.row_stride = items_.dim();
+    product.count = static_cast<int64_t>(x_rows_.size()) / items_.dim();
+    angles_.resize(static_cast<std::size_t>(product.count * frames));
+    product.out = angles_.data();
+    product.out_stride = frames;
+    multiply(path_, packed.panels(), product);
+    turn_to_angles(angles_.data(), product.count * frames);
+    const float* angles = angles_.data();
+    for (std::size_t i = 0; i < contests_.size(); ++i)
+      for (std::size_t x = contests_[i].x->begin; x < contests_[i].x->end; ++x) {
+        warp(x, targets_[i], some, angles, frames);
+        angles += frames_at(x) * frames;
       }
+  }
+
+  // Of the X at place `x` from those of `some` that are its targets; its first row of angles is at `angles`.
+  void warp(std::size_t x, const std::vector<bool>& targets, const std::vector<std::size_t>& some,
+            const float* angles, int64_t stride) {
+    for (const std::size_t place : some) {
+      const int64_t width = frames_at(place);
+      if (targets[place])
+        distances_of(x)[place] = warped_distance(angles, stride, frames_at(x), width, steps_);
+      angles += width;
     }
   }
 
-  Cell cell_of(const Run& a, const Run& b) {
-    Cell cell{x_.phone, b.phone, b.speaker};
-    for (std::size_t x = 0; x < x_.size(); ++x) {
-      const float* row = distances_.data() + x * group_.size();
+  // By place in the group.
+  float* distances_of(std::size_t x) { return distances_.data() + (x - first_) * group_.size(); }
+
+  Cell cell_of(const Run& of_x, const Run& a, const Run& b) {
+    Cell cell{of_x.phone, b.phone, b.speaker};
+    for (std::size_t x = of_x.begin; x < of_x.end; ++x) {
+      const float* row = distances_of(x);
       others_.assign(row + b.begin, row + b.end);
       std::sort(others_.begin(), others_.end());
       for (std::size_t place = a.begin; place < a.end; ++place) {
-        if (place == x_.begin + x) continue;  // X is no A of its own
+        if (place == x) continue;  // X is no A of its own
         const auto [nearer, farther] = std::equal_range(others_.begin(), others_.end(), row[place]);
         cell.misses +=
             static_cast<double>(nearer - others_.begin()) + 0.5 * static_cast<double>(farther - nearer);
@@ -221,14 +253,53 @@ class Comparison {
   const CpuPath path_ = cpu_path();
   const AbxItems& items_;
   const Group& group_;
-  const Run& x_;
-  const AbxSpeakers speakers_;
-  std::vector<std::pair<const Run*, const Run*>> pairs_;  // A and B of each cell
-  std::vector<float> distances_;                          // (X, places in the group)
-  std::vector<float> angles_;
+  const std::vector<Contest> contests_;
+  std::size_t first_ = 0;                   // place in the group of the first X
+  std::size_t count_ = 0;                   // of all X
+  std::vector<float> x_rows_;               // frames of all X
+  std::vector<std::vector<bool>> targets_;  // by contest and place
+  std::vector<float> distances_;            // (X, places in the group)
+  std::vector<float> angles_;               // (frames of all X, frames of some targets)
   std::vector<WarpStep> steps_;
   std::vector<float> others_;
 };
+
+// What one thread does at a time: neighbouring runs of a group as X.
+struct Job {
+  std::size_t group = 0;
+  std::size_t first = 0;
+  std::size_t last = 0;  // behind the last
+};
+
+std::vector<Job> jobs_of(const std::vector<Group>& groups, const std::vector<std::vector<Run>>& runs,
+                         const AbxItems& items) {
+  std::vector<Job> jobs;
+  for (std::size_t group = 0; group < groups.size(); ++group) {
+    int64_t frames = most_frames_of_x;  // of the last job
+    for (std::size_t run = 0; run < runs[group].size(); ++run) {
+      if (frames >= most_frames_of_x) {
+        jobs.push_back({group, run, run});
+        frames = 0;
+      }
+      jobs.back().last = run + 1;
+      for (std::size_t place = runs[group][run].begin; place < runs[group][run].end; ++place)
+        frames += items.frames(groups[group][place]);
+    }
+  }
+  return jobs;
+}
+
+std::vector<Cell> cells_of(const Job& job, const Group& group, const std::vector<Run>& runs,
+                           const AbxItems& items, AbxSpeakers speakers) {
+  std::vector<Contest> contests;
+  bool has_pairs = false;
+  for (std::size_t run = job.first; run < job.last; ++run) {
+    contests.push_back(contest_of(runs[run], runs, speakers));
+    has_pairs = has_pairs || !contests.back().pairs.empty();
+  }
+  if (!has_pairs) return {};
+  return Comparison(items, group, std::move(contests)).cells();
+}
 
 struct Mean {
   double sum = 0;
@@ -263,30 +334,29 @@ AbxScore mean_of(const std::vector<std::vector<Cell>>& outcomes) {
 
 void AbxItems::add(const AbxLabels& labels, std::span<const float> rows) {
   const std::size_t width = static_cast<std::size_t>(dim_);
+  std::vector<float> values;
+  values.reserve(rows.size());
   for (std::size_t begin = 0; begin < rows.size(); begin += width) {
     double squares = 0;
     for (const float value : rows.subspan(begin, width))
       squares += static_cast<double>(value) * static_cast<double>(value);
     const double scale = squares > 0 ? 1 / std::sqrt(squares) : 0;  // zeros are at right angles to all
     for (const float value : rows.subspan(begin, width))
-      values_.push_back(static_cast<float>(static_cast<double>(value) * scale));
+      values.push_back(static_cast<float>(static_cast<double>(value) * scale));
   }
   labels_.push_back(labels);
-  begins_.push_back(static_cast<int64_t>(values_.size() / width));
+  rows_.push_back(std::move(values));
 }
 
 AbxScore abx_score(const AbxItems& items, AbxSpeakers speakers, int threads) {
   const std::vector<Group> groups = make_groups(items, speakers);
   std::vector<std::vector<Run>> runs;
-  std::vector<std::pair<std::size_t, std::size_t>> jobs;  // group and run of X
-  for (const Group& group : groups) {
-    runs.push_back(runs_of(group, items));
-    for (std::size_t run = 0; run < runs.back().size(); ++run) jobs.emplace_back(runs.size() - 1, run);
-  }
+  for (const Group& group : groups) runs.push_back(runs_of(group, items));
+  const std::vector<Job> jobs = jobs_of(groups, runs, items);
   std::vector<std::vector<Cell>> outcomes(jobs.size());
   parallel_for(jobs.size(), threads > 0 ? threads : available_threads(), [&](std::size_t job) {
-    const auto [group, run] = jobs[job];
-    outcomes[job] = Comparison(items, groups[group], runs[group], runs[group][run], speakers).cells();
+    const std::size_t group = jobs[job].group;
+    outcomes[job] = cells_of(jobs[job], groups[group], runs[group], items, speakers);
   });
   return mean_of(outcomes);
 }

@@ -35,15 +35,14 @@ class AbxItems {
   void add(const AbxLabels& labels, std::span<const float> rows);
   std::size_t size() const { return labels_.size(); }
   const AbxLabels& labels(std::size_t item) const { return labels_[item]; }
-  int64_t frames(std::size_t item) const { return begins_[item + 1] - begins_[item]; }
+  int64_t frames(std::size_t item) const { return static_cast<int64_t>(rows_[item].size()) / dim_; }
   int64_t dim() const { return dim_; }
-  const float* rows(std::size_t item) const { return values_.data() + begins_[item] * dim_; }
+  const float* rows(std::size_t item) const { return rows_[item].data(); }
 
  private:
   int64_t dim_;
   std::vector<AbxLabels> labels_;
-  std::vector<int64_t> begins_{0};  // rows
-  std::vector<float> values_;
+  std::vector<std::vector<float>> rows_;  // by item: together they may be gigabytes, too much to be moved
 };
 
 // The distance of items is that of dynamic time warping (steps right, down and diagonal, each of weight 1)
