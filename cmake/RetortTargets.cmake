@@ -147,11 +147,13 @@ function(retort_tool name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
 endfunction()
 
-# retort_torch_twin(NAME DEPENDS lib...) builds a tool that does without LibTorch once more, with it (apps/common/torch_twin.h).
+# retort_torch_twin(NAME DEPENDS lib...) builds a tool that does without LibTorch once more, with it (apps/common/torch_twin.h). LibTorch
+# comes first: it and FAISS's BLAS both have an sgemm_, the first one serves the whole program, and OpenBLAS heeds no thread
+# count that LibTorch is given.
 function(retort_torch_twin name)
   cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
   add_executable(${name}-torch ${name}.cpp)
-  target_link_libraries(${name}-torch PRIVATE retort_tool_common ${ARG_DEPENDS})
+  target_link_libraries(${name}-torch PRIVATE ${LibTorch_CPU_LIBRARY} retort_tool_common ${ARG_DEPENDS})
   retort_use_precompiled(${name}-torch retort_tool_pch)
   target_compile_definitions(${name}-torch PRIVATE RETORT_IS_TORCH_TWIN)
   set_target_properties(${name}-torch PROPERTIES OUTPUT_NAME ${name}

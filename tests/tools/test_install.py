@@ -1,6 +1,7 @@
 """cmake --install, what is built against an installed Retort, and the Debian package."""
 
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -76,7 +77,11 @@ class InstallTest(ToolTest):
             if tool.name != "retort-distill":  # which does nothing without
                 self.assertNotIn("libtorch", self.check("ldd", self.prefix / "bin" / tool.name))
         for twin in BIN.parent.glob("libexec/retort/*"):
-            self.assertTrue((self.prefix / "libexec/retort" / twin.name).is_file(), twin.name)
+            installed = self.prefix / "libexec/retort" / twin.name
+            self.assertTrue(installed.is_file(), twin.name)
+            # The first library with an sgemm_ serves all: OpenBLAS before LibTorch would take its products, on all threads.
+            libraries = re.findall(r"NEEDED.*\[(libtorch_cpu|libopenblas)", self.check("readelf", "-d", installed))
+            self.assertEqual(libraries[0], "libtorch_cpu", twin.name)
         if WITH_TORCH:
             self.raw_audio()
             self.installed("retort-extract", "--encoder", "torch", "--model", MODEL, "--layer", "enc1", "speech.wav", "-o",
