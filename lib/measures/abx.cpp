@@ -168,21 +168,8 @@ class Comparison {
     return wanted;
   }
 
-  // The frames of the items at these places, one behind the other.
-  std::vector<float> frames_of(const std::vector<std::size_t>& places) const {
-    std::vector<float> rows;
-    for (const std::size_t place : places) {
-      const float* item = items_.rows(group_[place]);
-      rows.insert(rows.end(), item, item + frames_at(place) * items_.dim());
-    }
-    return rows;
-  }
-
   void measure_distances() {
     distances_.assign(count_ * group_.size(), 0);
-    std::vector<std::size_t> all_x(count_);
-    std::iota(all_x.begin(), all_x.end(), first_);
-    x_rows_ = frames_of(all_x);
     for (const Contest& contest : contests_) targets_.push_back(targets_of(contest));
     std::vector<std::size_t> some;
     int64_t frames = 0;
@@ -201,32 +188,44 @@ class Comparison {
 
   // Of all X from the targets at these places, `frames` frames in all.
   void measure_distances(const std::vector<std::size_t>& some, int64_t frames) {
-    const PackedMatrix packed(frames_of(some).data(), items_.dim(), frames, Precision::f32);
-    Product product;
-    product.rows = x_rows_.data();
-    product.row_stride = items_.dim();
-    product.count = static_cast<int64_t>(x_rows_.size()) / items_.dim();
-    angles_.resize(static_cast<std::size_t>(product.count * frames));
-    product.out = angles_.data();
-    product.out_stride = frames;
-    multiply(path_, packed.panels(), product);
-    turn_to_angles(angles_.data(), product.count * frames);
-    const float* angles = angles_.data();
-    for (std::size_t i = 0; i < contests_.size(); ++i)
+    std::vector<float> rows;
+    rows.reserve(static_cast<std::size_t>(frames * items_.dim()));
+    for (const std::size_t place : some) {
+      const float* item = items_.rows(group_[place]);
+      rows.insert(rows.end(), item, item + frames_at(place) * items_.dim());
+    }
+    const PackedMatrix packed(rows.data(), items_.dim(), frames, Precision::f32);
+    for (std::size_t i = 0; i < contests_.size(); ++i) {
+      if (contests_[i].pairs.empty()) continue;
       for (std::size_t x = contests_[i].x->begin; x < contests_[i].x->end; ++x) {
-        warp(x, targets_[i], some, angles, frames);
-        angles += frames_at(x) * frames;
+        measure_angles(x, packed.panels());
+        warp(x, targets_[i], some, frames);
       }
+    }
   }
 
-  // Of the X at place `x` from those of `some` that are its targets; its first row of angles is at `angles`.
+  // Of the frames of the X at place `x` with those that were packed.
+  void measure_angles(std::size_t x, const Panels& packed) {
+    Product product;
+    product.rows = items_.rows(group_[x]);
+    product.row_stride = items_.dim();
+    product.count = frames_at(x);
+    angles_.resize(static_cast<std::size_t>(product.count * packed.columns));
+    product.out = angles_.data();
+    product.out_stride = packed.columns;
+    multiply(path_, packed, product);
+    turn_to_angles(angles_.data(), product.count * packed.columns);
+  }
+
+  // Of the X at place `x` from those of `some`, `frames` frames in all, that are its targets.
   void warp(std::size_t x, const std::vector<bool>& targets, const std::vector<std::size_t>& some,
-            const float* angles, int64_t stride) {
+            int64_t frames) {
+    const float* column = angles_.data();
     for (const std::size_t place : some) {
       const int64_t width = frames_at(place);
       if (targets[place])
-        distances_of(x)[place] = warped_distance(angles, stride, frames_at(x), width, steps_);
-      angles += width;
+        distances_of(x)[place] = warped_distance(column, frames, frames_at(x), width, steps_);
+      column += width;
     }
   }
 
@@ -256,10 +255,9 @@ class Comparison {
   const std::vector<Contest> contests_;
   std::size_t first_ = 0;                   // place in the group of the first X
   std::size_t count_ = 0;                   // of all X
-  std::vector<float> x_rows_;               // frames of all X
   std::vector<std::vector<bool>> targets_;  // by contest and place
   std::vector<float> distances_;            // (X, places in the group)
-  std::vector<float> angles_;               // (frames of all X, frames of some targets)
+  std::vector<float> angles_;               // (frames of an X, frames of some targets)
   std::vector<WarpStep> steps_;
   std::vector<float> others_;
 };
